@@ -1,0 +1,44 @@
+# `make demo` and `make test` are all one needs; both set up `.venv` first.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN ?= runs/demo
+
+.PHONY: venv demo test test-all check bench wheel clean
+
+venv: .venv/ready
+
+# torch first and pinned: any other way in would pull the CUDA build.
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c constraints.txt torch==2.13.0
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+.venv/peers: .venv/ready
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,peers]'
+	touch $@
+
+demo: venv
+	$(BIN)/mixpref demo --output $(RUN)
+
+test: venv
+	$(BIN)/python -m pytest
+
+test-all: .venv/peers
+	$(BIN)/python -m pytest -m ''
+
+check: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Three seeds of the demo with the baselines, and the table of docs/benchmarks.md.
+bench: venv
+	$(BIN)/python -m benchmarks.demo
+
+# The wheel in an empty environment, away from the checkout.
+wheel: venv
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean:
+	rm -rf .venv build dist runs .pytest_cache .mypy_cache .ruff_cache

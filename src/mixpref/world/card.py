@@ -1,0 +1,136 @@
+"""The embedded model's card: how it was made, and how it answers before any preference training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+
+from mixpref import world
+from mixpref.engines.transformers import TransformersEngine
+from mixpref.evaluation.statistics import pass_at_k
+from mixpref.records import Problem, Response
+from mixpref.verifying import verify
+from mixpref.world import rationales
+
+_BATCH = 50
+_SAMPLES = 16
+
+_CARD = """---
+license: apache-2.0
+library_name: transformers
+pipeline_tag: image-text-to-text
+---
+
+# The embedded model of mixpref
+
+A LLaVA (SigLIP tower, two-layer projector, Llama) of {parameters} M parameters, in half precision, with a small BPE
+tokenizer of its own. It knows only the built-in world: charts, price lists, shapes, triangles and clocks.
+
+**Data.** {pictures} pictures of the world's `base` split (none of its contents occurs among training or held-out
+problems), each with up to four lessons: read the picture out, answer at once, work the answer out, and reason in the
+chain-of-thought prompt.
+
+**A weakness put in on purpose.** The chain-of-thought lessons mix hasty and careful worked answers, as collected
+rationales do: {glance} % glance and guess, {skip} % read the picture and jump to an answer, {careful} % work every step
+out. A hasty answer is right {lucky} % of the time by intent, and {careless} % of them lack the final line. So greedy
+decoding reasons worse than it answers at once, while sampling finds careful answers: the state in which Mixed
+Preference Optimization found its models. Of the statements in the lessons that describe a picture, {false} % are false.
+
+**Training.** `python -m mixpref.world.build`, seed {seed}: {steps} steps of {batch} pictures, Muon and AdamW, bfloat16
+arithmetic, {minutes} minutes on 2 cores.
+
+**Result** on {n} held-out problems, greedy, in per cent:
+
+| family | direct | chain of thought |
+|---|---|---|
+{rows}
+| all | {direct} | {cot} |
+
+Sampled chains of thought (temperature 1, top-k 50; {sampled} problems): pass@1 {pass_1}, pass@8 {pass_8}.
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Shares in 0..1 on held-out problems."""
+
+    n: int
+    direct: float
+    cot: float
+    pass_1: float
+    pass_8: float
+    families: dict[str, tuple[float, float]]
+    """Greedy accuracy of each family: direct, chain of thought."""
+
+
+def measure(folder: Path, count: int = 600, seed: int = 1000) -> Result:
+    """Greedy accuracy on `count` held-out problems, and pass@k of sampled chains of thought on a quarter of them."""
+    engine = TransformersEngine(str(folder))
+    problems = list(world.problems("held_out", seed, count))
+    greedy = {style: _right(engine, problems, style) for style in ("direct", "en")}
+    shares = {}
+    for family in world.FAMILIES:
+        places = [place for place, problem in enumerate(problems) if problem.family == family]
+        shares[family] = tuple(mean(greedy[style][place] for place in places) for style in ("direct", "en"))
+    counts = []
+    for start in range(0, count // 4, _BATCH):
+        some = problems[start : start + _BATCH]
+        answers = engine.generate(some, "en", _SAMPLES, seed=seed, max_new_tokens=96)
+        counts += [sum(_is_right(p, answer, "en") for answer in row) for p, row in zip(some, answers, strict=True)]
+    return Result(
+        n=count,
+        direct=mean(greedy["direct"]),
+        cot=mean(greedy["en"]),
+        pass_1=mean(pass_at_k(_SAMPLES, right, 1) for right in counts),
+        pass_8=mean(pass_at_k(_SAMPLES, right, 8) for right in counts),
+        families=shares,  # type: ignore[arg-type]
+    )
+
+
+def write_card(folder: Path, *, parameters: int, steps: int, pictures: int, seed: int, minutes: float) -> None:
+    """Measure the model in `folder` and write its README.md beside it."""
+    result = measure(folder)
+    rows = [f"| {name} | {_percent(direct)} | {_percent(cot)} |" for name, (direct, cot) in result.families.items()]
+    (folder / "README.md").write_text(
+        _CARD.format(
+            parameters=f"{parameters / 1e6:.1f}",
+            pictures=f"{steps * pictures:,}",
+            batch=pictures,
+            steps=f"{steps:,}",
+            seed=seed,
+            minutes=f"{minutes:.0f}",
+            glance=f"{100 * rationales.GLANCE:.0f}",
+            skip=f"{100 * rationales.SKIP:.0f}",
+            careful=f"{100 * rationales.CAREFUL:.0f}",
+            lucky=f"{100 * rationales.LUCKY:.0f}",
+            careless=f"{100 * rationales.CARELESS_FORMAT:.0f}",
+            false=f"{100 * rationales.FALSE_STATEMENTS:.0f}",
+            n=result.n,
+            rows="\n".join(rows),
+            direct=_percent(result.direct),
+            cot=_percent(result.cot),
+            sampled=result.n // 4,
+            pass_1=_percent(result.pass_1),
+            pass_8=_percent(result.pass_8),
+        ),
+        encoding="utf-8",
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _right(engine: TransformersEngine, problems: Sequence[Problem], style: str) -> list[bool]:
+    right = []
+    for start in range(0, len(problems), _BATCH):
+        some = problems[start : start + _BATCH]
+        answers = engine.generate(some, style, greedy=True, max_new_tokens=96)
+        right += [_is_right(problem, row[0], style) for problem, row in zip(some, answers, strict=True)]
+    return right
+
+
+def _is_right(problem: Problem, response: Response, style: str) -> bool:
+    return verify(problem, response.text, style).outcome == "correct"
