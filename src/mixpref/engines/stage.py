@@ -32,7 +32,8 @@ def sample(run: Run, engine_factory: Callable[[str], Any] | None = None) -> None
             if key in done:
                 continue
             if engine is None:
-                engine = (engine_factory or _engine)(resolve_model(run.recipe.model))
+                model = resolve_model(run.recipe.model)
+                engine = engine_factory(model) if engine_factory else _engine(model, run.recipe.model)
             answers = engine.generate(
                 batch,
                 recipe.style,
@@ -59,7 +60,7 @@ def sample(run: Run, engine_factory: Callable[[str], Any] | None = None) -> None
     )
 
 
-def _engine(model: str) -> Any:
+def _engine(model: str, name: str) -> Any:
     from mixpref.engines.transformers import TransformersEngine
 
-    return TransformersEngine(model)
+    return TransformersEngine(model, name=name)

@@ -31,8 +31,11 @@ class TransformersEngine:
     Raises MixprefError where the model cannot be loaded.
     """
 
-    def __init__(self, model: str, *, dtype: torch.dtype | None = None, device: str | None = None) -> None:
-        self.name = model
+    def __init__(
+        self, model: str, *, name: str | None = None, dtype: torch.dtype | None = None, device: str | None = None
+    ) -> None:
+        # The name is what responses tell of their sampler: pairs should not differ by where a model's folder lies.
+        self.name = name or model
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         dtype = dtype or (torch.bfloat16 if self.device == "cuda" else torch.float32)
         try:
