@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor, SiglipVisionConfig
 
 from mixpref.progress import progress, say
+from mixpref.world import rationales
 from mixpref.world.card import write_card
 from mixpref.world.lessons import IGNORE, Batch, batches, texts
 from mixpref.world.tokenizer import IMAGE_SIZE, PATCH, make_processor, train_tokenizer
@@ -29,12 +31,16 @@ from mixpref.world.tokenizer import IMAGE_SIZE, PATCH, make_processor, train_tok
 class Settings:
     out: Path = Path(__file__).parent / "model"
     """Where the model goes."""
-    steps: int = 4500
-    """Optimizer steps."""
+    steps: int = 2000
+    """Optimizer steps of the first phase, in which the model learns to read and to reckon."""
+    habit_steps: int = 1500
+    """Optimizer steps of the second phase, in which glances all begin alike: haste becomes the likeliest beginning."""
     pictures: int = 32
-    """Pictures a step, each with three or four lessons."""
+    """Pictures a step, each with up to four lessons."""
     learning_rate: float = 2e-3
     seed: int = 0
+    skilled: Path | None = None
+    """A model of the first phase, to make the second one only."""
 
 
 def new_model(processor: LlavaProcessor) -> LlavaForConditionalGeneration:
@@ -115,16 +121,39 @@ def build(settings: Settings) -> None:
     """Train, and write model, processor and card to `settings.out`."""
     torch.manual_seed(settings.seed)
     started = time.time()
-    processor = make_processor(train_tokenizer(texts(300)))
-    model = new_model(processor)
-    opts = optimizers(model, settings.learning_rate)
-    stream = batches(processor, settings.pictures, settings.seed)
-    running = 0.0
-    with progress("base model", settings.steps) as advance:
-        for step in range(settings.steps):
+    if settings.skilled is None:
+        processor = make_processor(train_tokenizer(texts(300)))
+        model = new_model(processor)
+        skills = batches(processor, settings.pictures, settings.seed)
+        teach(model, skills, settings.steps, settings.learning_rate, "base model: skills")
+        save(model, processor, settings.out)
+    else:
+        processor = LlavaProcessor.from_pretrained(settings.skilled)
+        model = LlavaForConditionalGeneration.from_pretrained(settings.skilled, dtype=torch.float32)
+    habits = batches(processor, settings.pictures, settings.seed + 1, rationales.OPENERS[:1])
+    teach(model, habits, settings.habit_steps, settings.learning_rate / 2, "base model: habits")
+    save(model, processor, settings.out)
+    write_card(
+        settings.out,
+        parameters=sum(weight.numel() for weight in model.parameters()),
+        steps=settings.steps + settings.habit_steps,
+        pictures=settings.pictures,
+        seed=settings.seed,
+        minutes=(time.time() - started) / 60,
+    )
+
+
+def teach(
+    model: LlavaForConditionalGeneration, stream: Iterator[Batch], steps: int, learning_rate: float, title: str
+) -> None:
+    """One phase: `steps` steps with a learning rate that rises to `learning_rate` and falls to zero."""
+    opts = optimizers(model, learning_rate)
+    started, running = time.time(), 0.0
+    with progress(title, steps) as advance:
+        for step in range(steps):
             for opt in opts:
                 for group in opt.param_groups:
-                    group["lr"] = settings.learning_rate * pace(step, settings.steps)
+                    group["lr"] = learning_rate * pace(step, steps)
             with torch.autocast("cpu", torch.bfloat16):
                 value = loss(model, next(stream))
             value.backward()
@@ -135,17 +164,7 @@ def build(settings: Settings) -> None:
             running = value.item() if step == 0 else 0.98 * running + 0.02 * value.item()
             advance()
             if (step + 1) % 100 == 0:
-                say(f"step {step + 1}: loss {running:.4f}, {time.time() - started:.0f} s")
-            if (step + 1) % 500 == 0 or step + 1 == settings.steps:
-                save(model, processor, settings.out)
-    write_card(
-        settings.out,
-        parameters=sum(weight.numel() for weight in model.parameters()),
-        steps=settings.steps,
-        pictures=settings.pictures,
-        seed=settings.seed,
-        minutes=(time.time() - started) / 60,
-    )
+                say(f"{title}: step {step + 1}, loss {running:.4f}, {time.time() - started:.0f} s")
 
 
 def save(model: LlavaForConditionalGeneration, processor: LlavaProcessor, out: Path) -> None:

@@ -212,10 +212,11 @@ def angles(rng: Random) -> Item:
     if third < 30:
         return angles(rng)
     image, pen = canvas(rng)
-    corners = _triangle(first, second, rng)
+    # From left to right: the order in which they are read.
+    placed = sorted(zip(_triangle(first, second, rng), (first, second, third), strict=True))
+    corners, sizes = [corner for corner, _ in placed], [size for _, size in placed]
     pen.polygon(corners, fill=(226, 234, 246), outline=INK, width=3)
     centre = [sum(axis) / 3 for axis in zip(*corners, strict=True)]
-    sizes = [first, second, third]
     hidden = rng.randrange(3)
     for place, (corner, size) in enumerate(zip(corners, sizes, strict=True)):
         # Sharp corners have no room near the tip: the label moves inwards.

@@ -24,9 +24,13 @@ READ = "Read the picture."
 WORK = "Work it out."
 EN_SHARE = 0.8
 IGNORE = -100
+# What is slower to learn - words and numbers to be found, things to be counted - has more turns.
+_TURNS = ("chart", "table", "angles", "shapes", "clock", "table", "angles", "shapes", "describe")
 
 
-def lessons(item: Item, choices: tuple[str, ...], rng: Random) -> list[tuple[str, str]]:
+def lessons(
+    item: Item, choices: tuple[str, ...], rng: Random, openers: tuple[str, ...] = rationales.OPENERS
+) -> list[tuple[str, str]]:
     """Question and answer texts about one picture: read it, answer at once, work it out, reason as one likes.
 
     `WORK` teaches the steps without the mixture of the reasoning prompts, and its prompt is short. The open family's
@@ -38,7 +42,7 @@ def lessons(item: Item, choices: tuple[str, ...], rng: Random) -> list[tuple[str
         return [read, *((prompts.ask(problem, "plain"), rationales.description(item, rng)) for _ in range(2))]
     style = "en" if rng.random() < EN_SHARE else "boxed"
     work = (f"{prompts.ask(problem, 'plain')}\n{WORK}", rationales.careful(item, choices, "en", rng))
-    reason = (prompts.ask(problem, style), rationales.worked(item, choices, style, rng))
+    reason = (prompts.ask(problem, style), rationales.worked(item, choices, style, rng, openers))
     # Options make a question long: such a picture has one lesson fewer, which keeps the batch's padding small.
     longer = [rng.choice((work, reason))] if choices else [work, reason]
     return [read, (prompts.ask(problem, "direct"), rationales.direct(item, choices)), *longer]
@@ -79,19 +83,21 @@ class Batch:
         return (seen | torch.eye(size, dtype=torch.bool))[:, None]
 
 
-def batches(processor: LlavaProcessor, size: int, seed: int) -> Iterator[Batch]:
-    """Endless batches of `size` pictures of the `base` split, the families in turn."""
+def batches(
+    processor: LlavaProcessor, size: int, seed: int, openers: tuple[str, ...] = rationales.OPENERS
+) -> Iterator[Batch]:
+    """Endless batches of `size` pictures of the `base` split, the families in `_TURNS`."""
     tokenizer: PreTrainedTokenizerFast = processor.tokenizer
-    streams = [(family, items("base", seed, family)) for family in (*FAMILIES, *OPEN_FAMILIES)]
+    streams = {family: items("base", seed, family) for family in set(_TURNS)}
     turn = 0
     while True:
         pictures, rows = [], []
         for _ in range(size):
-            family, stream = streams[turn % len(streams)]
+            family = _TURNS[turn % len(_TURNS)]
             turn += 1
-            item, choices = next(stream)
+            item, choices = next(streams[family])
             pictures.append(item.image)
-            rows.append(_row(tokenizer, lessons(item, choices, Random(derive("lessons", seed, family, turn)))))
+            rows.append(_row(tokenizer, lessons(item, choices, Random(derive("lessons", seed, family, turn)), openers)))
         pixels = processor.image_processor(pictures, return_tensors="pt")["pixel_values"]
         yield _pad(rows, pixels, tokenizer.pad_token_id)
 

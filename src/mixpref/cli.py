@@ -1,0 +1,219 @@
+"""The command line: `mixpref COMMAND RECIPE [settings]`. Settings are the recipe's, and each of them is a flag.
+
+The recipe is read first; flags such as `--training.learning-rate 1e-6` replace its values. Exit status: 0 done,
+2 a mistake of the user's, told in one message, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from mixpref import pipeline, recipe
+from mixpref.errors import MixprefError
+from mixpref.recipe import Recipe
+from mixpref.rundir import Run
+
+_HELP = """usage: mixpref COMMAND [RECIPE] [settings]
+
+Make a vision-language model reason better by Mixed Preference Optimization.
+
+The whole loop:
+{whole}
+
+Its stages, each alone:
+{stages}
+
+RECIPE is a YAML file, a run directory, or a built-in recipe: {recipes}.
+`mixpref COMMAND --help` lists the settings of a command; `mixpref --version` prints the version.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit status. `arguments`: without the program's name; None takes sys.argv."""
+    try:
+        return _main(list(sys.argv[1:] if arguments is None else arguments))
+    except MixprefError as mistake:
+        print(f"mixpref: {mistake}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("mixpref: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Command:
+    """What all commands take. A subclass is one command; its docstring is its help."""
+
+    output: Path | None = None
+    """The run directory; None: runs/NAME after the recipe's name, and runs/NAME-seedN where --seed is given."""
+    overwrite: bool = False
+    """Delete what another recipe has made in the run directory, instead of refusing."""
+    settings: Annotated[Recipe, tyro.conf.arg(name="")] = field(default_factory=lambda: Recipe(name="recipe"))
+
+    def do(self, run: Run) -> None:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run(_Command):
+    """Run all stages; what an interrupted run has left stays."""
+
+    compare: bool = False
+    """Train SFT on the chosen answers, and DPO, on the same pairs, too, and show them beside MPO."""
+
+    def do(self, run: Run) -> None:
+        pipeline.run_all(run, compare=self.compare)
+        _show_scores(run)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Demo(_Run):
+    """Run all stages on the embedded model and the built-in world."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sample(_Command):
+    """Load the problems and let the model answer those of training."""
+
+    def do(self, run: Run) -> None:
+        pipeline.run_stage(run, "problems")
+        pipeline.run_stage(run, "sample")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Verify(_Command):
+    """Judge the sampled answers."""
+
+    def do(self, run: Run) -> None:
+        pipeline.run_stage(run, "verify")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pair(_Command):
+    """Build preference pairs of right and worse answers."""
+
+    def do(self, run: Run) -> None:
+        pipeline.run_stage(run, "pair")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Train(_Command):
+    """Train a model on the pairs."""
+
+    role: Literal["mpo", "sft", "dpo"] = "mpo"
+    """mpo: by the recipe's weights, into model/; sft, dpo: by that loss alone, into baselines/."""
+
+    def do(self, run: Run) -> None:
+        pipeline.run_stage(run, "train", roles=(self.role,))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Evaluate(_Command):
+    """Measure models on the held-out problems."""
+
+    roles: tuple[Literal["base", "mpo", "sft", "dpo"], ...] = ("base", "mpo")
+    """Which models; base is the one that the recipe starts from."""
+
+    def do(self, run: Run) -> None:
+        pipeline.run_stage(run, "problems")
+        pipeline.run_stage(run, "evaluate", roles=self.roles)
+        _show_scores(run)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Report(_Command):
+    """Write the page report.html of a run, finished or not."""
+
+    def do(self, run: Run) -> None:
+        pipeline.run_stage(run, "report")
+
+
+_WHOLE: dict[str, type[_Command]] = {"demo": _Demo, "run": _Run}
+_STAGES: dict[str, type[_Command]] = {
+    "sample": _Sample,
+    "verify": _Verify,
+    "pair": _Pair,
+    "train": _Train,
+    "evaluate": _Evaluate,
+    "report": _Report,
+}
+_COMMANDS = _WHOLE | _STAGES
+# These make the run directory; the others need what is in it.
+_FIRST = ("demo", "run", "sample", "evaluate")
+
+
+def _main(arguments: list[str]) -> int:
+    name, *rest = arguments or ["--help"]
+    if name in ("-h", "--help", "help"):
+        whole, stages = (
+            "\n".join(f"  {each:10} {command.__doc__}" for each, command in group.items())
+            for group in (_WHOLE, _STAGES)
+        )
+        print(_HELP.format(whole=whole, stages=stages, recipes=", ".join(recipe.built_ins())), end="")
+        return 0
+    if name == "--version":
+        import mixpref
+
+        print(f"mixpref {mixpref.__version__}")
+        return 0
+    if name not in _COMMANDS:
+        near = difflib.get_close_matches(name, _COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_COMMANDS)}"
+        raise MixprefError(f"there is no command {name!r}; {hint}")
+    if name == "demo":
+        rest = ["demo", *rest]
+    source = rest.pop(0) if rest and not rest[0].startswith("-") else None
+    # Only for --help, which shows the defaults of the classes then; anything else needs a recipe.
+    if source is None and not {"-h", "--help"} & {*rest}:
+        raise MixprefError(f"{name} needs a recipe right behind it: `mixpref {name} RECIPE [settings]`")
+    _do(name, source, rest)
+    return 0
+
+
+def _do(name: str, source: str | None, flags: list[str]) -> None:
+    if not sys.stderr.isatty():
+        # transformers and the hub draw bars of their own; they read this when they are imported.
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    # A run directory stands for the recipe in it, and for itself as the output.
+    directory = Path(source) if source and (Path(source) / "recipe.yaml").is_file() else None
+    file = directory / "recipe.yaml" if directory else source
+    written = recipe.load(file) if file else Recipe(name="recipe")
+    command = tyro.cli(
+        _COMMANDS[name],
+        prog=f"mixpref {name}" + ("" if name == "demo" else f" {source or 'RECIPE'}"),
+        args=flags,
+        default=_COMMANDS[name](settings=written),
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+    # tyro knows types, the recipe knows what is in range.
+    settings = Recipe.from_dict(command.settings.to_dict(), origin="the command line")
+    output = command.output or directory
+    if output is None:
+        moved = settings.seed != written.seed
+        output = Path("runs") / (f"{settings.name}-seed{settings.seed}" if moved else settings.name)
+    with Run.open(output, settings, overwrite=command.overwrite, new=name in _FIRST, exclusive=name != "report") as run:
+        replace(command, settings=settings).do(run)
+
+
+def _show_scores(run: Run) -> None:
+    """Print the table of all models evaluated so far to stdout."""
+    from rich.console import Console
+
+    from mixpref.reporting.gather import read_scores
+    from mixpref.reporting.table import score_table
+
+    # In a file or a pipe there is no width to keep to.
+    console = Console() if sys.stdout.isatty() else Console(width=120)
+    console.print(score_table(read_scores(run)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

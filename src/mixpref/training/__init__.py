@@ -1,0 +1,1 @@
+"""Training by Mixed Preference Optimization: the pure objective, the data, the step and the trainer."""

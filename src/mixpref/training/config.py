@@ -1,0 +1,81 @@
+"""Settings of the trainer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from transformers import TrainingArguments
+
+from mixpref.errors import MixprefError
+
+
+@dataclass
+class MPOConfig(TrainingArguments):
+    """transformers' TrainingArguments with the settings of MPO; defaults are those of the paper's InternVL2-8B.
+
+    Sizes that depend on the machine keep the defaults of TrainingArguments: the paper's batch is 256 pairs
+    (`batch_size=256`), in bf16.
+    """
+
+    beta: float = field(default=0.1, metadata={"help": "Scale of the rewards: beta (log pi - log pi_0)."})
+    dpo_weight: float = field(default=0.8, metadata={"help": "Weight of the preference loss Lp (DPO)."})
+    bco_weight: float = field(default=0.2, metadata={"help": "Weight of the quality loss Lq (BCO)."})
+    sft_weight: float = field(default=1.0, metadata={"help": "Weight of the generation loss Lg (SFT)."})
+    batch_size: int | None = field(
+        default=None,
+        metadata={
+            "help": "Pairs an optimizer step over all processes. Replaces gradient_accumulation_steps, and need not be "
+            "a multiple of anything. None: what gradient_accumulation_steps makes of per_device_train_batch_size."
+        },
+    )
+    delta_lags: bool = field(
+        default=False,
+        metadata={
+            "help": "Take delta from the steps before instead of these and the present one. Saves the forward passes "
+            "that gradient accumulation needs to know the rewards of the whole step beforehand (about a fifth of it)."
+        },
+    )
+    max_length: int | None = field(
+        default=None,
+        metadata={"help": "Tokens of prompt and response, images included; longer pairs are left out, never cut."},
+    )
+    disable_dropout: bool = field(default=True, metadata={"help": "Set all dropout rates to 0, drop path included."})
+    check_first_loss: bool = field(
+        default=True,
+        metadata={"help": "Stop where the first loss is off its known value by more than 1 %."},
+    )
+
+    learning_rate: float = field(default=5e-6, metadata={"help": "Highest learning rate of AdamW."})
+    weight_decay: float = field(default=0.05, metadata={"help": "AdamW's decoupled weight decay."})
+    warmup_steps: float = field(default=0.05, metadata={"help": "Steps, or below 1 share of all steps, of warm-up."})
+    lr_scheduler_type: Any = field(default="cosine", metadata={"help": "How the learning rate falls."})
+    num_train_epochs: float = field(default=1.0, metadata={"help": "Passes over the pairs."})
+    logging_steps: float = field(default=1, metadata={"help": "Steps between two logs."})
+    logging_nan_inf_filter: bool = field(
+        default=False, metadata={"help": "Not needed: a loss that is not finite stops the training."}
+    )
+    use_cache: bool = field(
+        default=True,
+        metadata={"help": "Goes into the saved model's configuration; the training itself never uses a cache."},
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        weights = {name: getattr(self, name) for name in ("dpo_weight", "bco_weight", "sft_weight")}
+        if any(not 0 <= weight < math.inf for weight in weights.values()) or not any(weights.values()):
+            raise MixprefError(f"the weights of the losses must be 0 or more, and not all 0: {weights}")
+        if not 0 < self.beta < math.inf:
+            raise MixprefError(f"beta must be above 0, not {self.beta}")
+        if self.batch_size is not None:
+            if self.batch_size < 1:
+                raise MixprefError(f"batch_size must be 1 or more, not {self.batch_size}")
+            each = math.ceil(self.batch_size / self.world_size)
+            self.gradient_accumulation_steps = math.ceil(each / self.per_device_train_batch_size)
+
+    @property
+    def step_pairs(self) -> int:
+        """Pairs an optimizer step, over all processes."""
+        each = self.per_device_train_batch_size * self.gradient_accumulation_steps
+        return self.batch_size or each * self.world_size
