@@ -1,0 +1,64 @@
+"""Building the embedded model, and the model that is shipped."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from mixpref import world
+from mixpref.engines.transformers import TransformersEngine
+from mixpref.rundir import resolve_model
+from mixpref.world import build
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Path:
+    return Path(resolve_model("embedded"))
+
+
+def test_a_build_from_nothing_loads_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "write_card", lambda *_, **__: None)
+    settings = build.Settings(out=tmp_path / "model", steps=2, habit_steps=1, pictures=2)
+    build.build(settings)
+    model = AutoModelForImageTextToText.from_pretrained(settings.out, dtype=torch.float32)
+    assert AutoProcessor.from_pretrained(settings.out).tokenizer.eos_token_id == model.config.text_config.eos_token_id
+    again = build.Settings(out=tmp_path / "again", steps=2, habit_steps=1, pictures=2)
+    build.build(again)
+    same = AutoModelForImageTextToText.from_pretrained(again.out, dtype=torch.float32)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), same.parameters(), strict=True))
+
+
+def test_the_learning_rate_rises_and_falls():
+    paces = [build.pace(step, 100) for step in range(100)]
+    assert paces[0] == pytest.approx(0.5, abs=0.01)
+    assert max(paces) == paces[1]
+    assert paces[-1] < 0.001
+
+
+def test_the_shipped_weights_are_small_and_standard(embedded):
+    weights = embedded / "model.safetensors"
+    assert weights.stat().st_size <= 10_000_000
+    model = AutoModelForImageTextToText.from_pretrained(embedded)
+    assert type(model).__name__ == "LlavaForConditionalGeneration"
+    assert "Result" in (embedded / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_shipped_model_has_seen_its_world(embedded):
+    from mixpref.verifying import verify
+
+    problems = list(world.problems("held_out", 77, 40))
+    engine = TransformersEngine(str(embedded))
+    answers = engine.generate(problems, "direct", greedy=True, max_new_tokens=8)
+    right = sum(verify(p, row[0].text, "direct").outcome == "correct" for p, row in zip(problems, answers, strict=True))
+    assert right >= 8
+
+
+@pytest.mark.slow
+def test_the_shipped_model_starts_where_the_paper_starts(embedded):
+    """Greedy chain of thought below direct; pass@8 at least 1.5 times pass@1."""
+    from mixpref.world.card import measure
+
+    found = measure(embedded, 400, seed=2000)
+    assert found.cot < found.direct
+    assert found.pass_8 >= 1.5 * found.pass_1
