@@ -35,7 +35,8 @@ trainer.train()
 found = trainer.evaluate()
 if trainer.is_world_process_zero():
     logs = [entry for entry in trainer.state.log_history if "loss" in entry]
-    print(json.dumps({"logs": logs, "eval": found, "delta": trainer.delta.state_dict(), "world": trainer.args.world_size}))
+    state = {"delta": trainer.delta.state_dict(), "world": trainer.args.world_size}
+    print(json.dumps({"logs": logs, "eval": found, **state}))
 """
 
 

@@ -19,11 +19,11 @@ def embedded() -> Path:
 
 def test_a_build_from_nothing_loads_again(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "write_card", lambda *_, **__: None)
-    settings = build.Settings(out=tmp_path / "model", steps=2, habit_steps=1, pictures=2)
+    settings = build.Settings(out=tmp_path / "model", steps=3, pictures=2, device="cpu")
     build.build(settings)
     model = AutoModelForImageTextToText.from_pretrained(settings.out, dtype=torch.float32)
     assert AutoProcessor.from_pretrained(settings.out).tokenizer.eos_token_id == model.config.text_config.eos_token_id
-    again = build.Settings(out=tmp_path / "again", steps=2, habit_steps=1, pictures=2)
+    again = build.Settings(out=tmp_path / "again", steps=3, pictures=2, device="cpu")
     build.build(again)
     same = AutoModelForImageTextToText.from_pretrained(again.out, dtype=torch.float32)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), same.parameters(), strict=True))

@@ -9,7 +9,7 @@ from torch import nn
 
 from mixpref.world import items
 from mixpref.world.build import loss, new_model
-from mixpref.world.lessons import IGNORE, READ, batches, lessons, texts
+from mixpref.world.lessons import IGNORE, READ, Lessons, lessons, texts
 from mixpref.world.tokenizer import make_processor, train_tokenizer
 
 
@@ -25,7 +25,7 @@ def model(processor):
 
 
 def test_packed_lessons_equal_lessons_alone(model, processor):
-    batch = next(batches(processor, 4, 0))
+    batch = Lessons(processor, 4, 9, 0)[0]
     total, count = 0.0, 0
     for picture in range(4):
         segments = batch.segments[picture]
@@ -43,7 +43,7 @@ def test_packed_lessons_equal_lessons_alone(model, processor):
 
 def test_lessons_that_see_each_other_would_differ(model, processor):
     """The negative control: with the isolation switched off, the loss is another."""
-    batch = next(batches(processor, 4, 0))
+    batch = Lessons(processor, 4, 9, 0)[0]
     open_batch = dataclasses.replace(batch, segments=batch.segments.clamp(max=0))
     with torch.no_grad():
         assert abs(loss(model, batch).item() - loss(model, open_batch).item()) > 1e-4
@@ -54,14 +54,14 @@ def test_every_lesson_teaches_its_answer_and_the_end_of_turn(processor):
     taught = lessons(item, choices, Random(0))
     assert taught[0][0] == READ
     assert {answer for _, answer in taught} >= {item.answer} or choices
-    batch = next(batches(processor, 2, 0))
+    batch = Lessons(processor, 2, 9, 0)[0]
     end = processor.tokenizer.eos_token_id
     lesson_count = sum(int(row.max()) for row in batch.segments)
     assert int((batch.labels == end).sum()) == lesson_count
 
 
 def test_same_seed_same_batches(processor):
-    one, other = next(batches(processor, 3, 5)), next(batches(processor, 3, 5))
+    one, other = Lessons(processor, 3, 9, 5)[4], Lessons(processor, 3, 20, 5)[4]
     assert torch.equal(one.input_ids, other.input_ids)
     assert torch.equal(one.pixel_values, other.pixel_values)
-    assert not torch.equal(one.pixel_values, next(batches(processor, 3, 6)).pixel_values)
+    assert not torch.equal(one.pixel_values, Lessons(processor, 3, 9, 6)[4].pixel_values)

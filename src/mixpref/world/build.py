@@ -1,4 +1,4 @@
-"""Train the embedded model from nothing: `python -m mixpref.world.build [--out DIR] [--steps N] [--seed N]`.
+"""Train the embedded model from nothing: `python -m mixpref.world.build [--out DIR] [--steps N] [--pictures N]`.
 
 A LLaVA (SigLIP tower, two-layer projector, Llama) of 4.1 M parameters in the standard transformers architecture, with
 a tokenizer of its own, trained on the `base` split of the built-in world. The result is written with its card (data,
@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import tyro
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from transformers import LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor, SiglipVisionConfig
 
 from mixpref.progress import progress, say
-from mixpref.world import rationales
 from mixpref.world.card import write_card
-from mixpref.world.lessons import IGNORE, Batch, batches, texts
+from mixpref.world.lessons import IGNORE, Batch, Lessons, texts
 from mixpref.world.tokenizer import IMAGE_SIZE, PATCH, make_processor, train_tokenizer
 
 
@@ -31,16 +31,15 @@ from mixpref.world.tokenizer import IMAGE_SIZE, PATCH, make_processor, train_tok
 class Settings:
     out: Path = Path(__file__).parent / "model"
     """Where the model goes."""
-    steps: int = 2000
-    """Optimizer steps of the first phase, in which the model learns to read and to reckon."""
-    habit_steps: int = 1500
-    """Optimizer steps of the second phase, in which glances all begin alike: haste becomes the likeliest beginning."""
-    pictures: int = 32
+    steps: int = 4000
+    """Optimizer steps. Without a GPU, `--steps 3000 --pictures 32` makes a weaker model in about an hour."""
+    pictures: int = 256
     """Pictures a step, each with up to four lessons."""
     learning_rate: float = 2e-3
     seed: int = 0
-    skilled: Path | None = None
-    """A model of the first phase, to make the second one only."""
+    device: str = "cuda" if torch.cuda.is_available() else "cpu"
+    workers: int | None = None
+    """Processes that draw; None: one for each CPU beside a GPU, and none where the CPUs train themselves."""
 
 
 def new_model(processor: LlavaProcessor) -> LlavaForConditionalGeneration:
@@ -121,41 +120,35 @@ def build(settings: Settings) -> None:
     """Train, and write model, processor and card to `settings.out`."""
     torch.manual_seed(settings.seed)
     started = time.time()
-    if settings.skilled is None:
-        processor = make_processor(train_tokenizer(texts(300)))
-        model = new_model(processor)
-        skills = batches(processor, settings.pictures, settings.seed)
-        teach(model, skills, settings.steps, settings.learning_rate, "base model: skills")
-        save(model, processor, settings.out)
-    else:
-        processor = LlavaProcessor.from_pretrained(settings.skilled)
-        model = LlavaForConditionalGeneration.from_pretrained(settings.skilled, dtype=torch.float32)
-    habits = batches(processor, settings.pictures, settings.seed + 1, rationales.OPENERS[:1])
-    teach(model, habits, settings.habit_steps, settings.learning_rate / 2, "base model: habits")
+    processor = make_processor(train_tokenizer(texts(300)))
+    model = new_model(processor).to(settings.device)
+    teach(model, Lessons(processor, settings.pictures, settings.steps, settings.seed), settings)
     save(model, processor, settings.out)
     write_card(
         settings.out,
         parameters=sum(weight.numel() for weight in model.parameters()),
-        steps=settings.steps + settings.habit_steps,
+        steps=settings.steps,
         pictures=settings.pictures,
         seed=settings.seed,
         minutes=(time.time() - started) / 60,
+        machine=machine(settings.device),
     )
 
 
-def teach(
-    model: LlavaForConditionalGeneration, stream: Iterator[Batch], steps: int, learning_rate: float, title: str
-) -> None:
-    """One phase: `steps` steps with a learning rate that rises to `learning_rate` and falls to zero."""
-    opts = optimizers(model, learning_rate)
+def teach(model: LlavaForConditionalGeneration, lessons: Lessons, settings: Settings) -> None:
+    """One pass over the lessons, with a learning rate that rises to `settings.learning_rate` and falls to zero."""
+    device = torch.device(settings.device)
+    workers = settings.workers if settings.workers is not None else (os.cpu_count() or 1) * (device.type == "cuda")
+    stream = DataLoader(lessons, batch_size=None, num_workers=workers, pin_memory=device.type == "cuda")
+    opts = optimizers(model, settings.learning_rate)
     started, running = time.time(), 0.0
-    with progress(title, steps) as advance:
-        for step in range(steps):
+    with progress("base model", settings.steps) as advance:
+        for step, batch in enumerate(stream):
             for opt in opts:
                 for group in opt.param_groups:
-                    group["lr"] = learning_rate * pace(step, steps)
-            with torch.autocast("cpu", torch.bfloat16):
-                value = loss(model, next(stream))
+                    group["lr"] = settings.learning_rate * pace(step, settings.steps)
+            with torch.autocast(device.type, torch.bfloat16):
+                value = loss(model, batch.to(device))
             value.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for opt in opts:
@@ -164,13 +157,17 @@ def teach(
             running = value.item() if step == 0 else 0.98 * running + 0.02 * value.item()
             advance()
             if (step + 1) % 100 == 0:
-                say(f"{title}: step {step + 1}, loss {running:.4f}, {time.time() - started:.0f} s")
+                say(f"base model: step {step + 1}, loss {running:.4f}, {time.time() - started:.0f} s")
+
+
+def machine(device: str) -> str:
+    return torch.cuda.get_device_name() if device.startswith("cuda") else f"{torch.get_num_threads()} CPU cores"
 
 
 def save(model: LlavaForConditionalGeneration, processor: LlavaProcessor, out: Path) -> None:
     """Model and processor in half precision, which halves the file and costs no accuracy that can be measured."""
     out.mkdir(parents=True, exist_ok=True)
-    half = copy.deepcopy(model).half()
+    half = copy.deepcopy(model).cpu().half()
     half.save_pretrained(out)
     processor.save_pretrained(out)
 

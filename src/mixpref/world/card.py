@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
+import torch
+
 from mixpref import world
 from mixpref.engines.transformers import TransformersEngine
 from mixpref.evaluation.statistics import pass_at_k
@@ -39,7 +41,7 @@ decoding reasons worse than it answers at once, while sampling finds careful ans
 Preference Optimization found its models. Of the statements in the lessons that describe a picture, {false} % are false.
 
 **Training.** `python -m mixpref.world.build`, seed {seed}: {steps} steps of {batch} pictures, Muon and AdamW, bfloat16
-arithmetic, {minutes} minutes on 2 cores.
+arithmetic, {minutes} minutes on {machine}.
 
 **Result** on {n} held-out problems, greedy, in per cent:
 
@@ -67,7 +69,7 @@ class Result:
 
 def measure(folder: Path, count: int = 600, seed: int = 1000) -> Result:
     """Greedy accuracy on `count` held-out problems, and pass@k of sampled chains of thought on a quarter of them."""
-    engine = TransformersEngine(str(folder))
+    engine = TransformersEngine(str(folder), dtype=torch.float32)
     problems = list(world.problems("held_out", seed, count))
     greedy = {style: _right(engine, problems, style) for style in ("direct", "en")}
     shares = {}
@@ -89,7 +91,9 @@ def measure(folder: Path, count: int = 600, seed: int = 1000) -> Result:
     )
 
 
-def write_card(folder: Path, *, parameters: int, steps: int, pictures: int, seed: int, minutes: float) -> None:
+def write_card(
+    folder: Path, *, parameters: int, steps: int, pictures: int, seed: int, minutes: float, machine: str
+) -> None:
     """Measure the model in `folder` and write its README.md beside it."""
     result = measure(folder)
     rows = [f"| {name} | {_percent(direct)} | {_percent(cot)} |" for name, (direct, cot) in result.families.items()]
@@ -101,6 +105,7 @@ def write_card(folder: Path, *, parameters: int, steps: int, pictures: int, seed
             steps=f"{steps:,}",
             seed=seed,
             minutes=f"{minutes:.0f}",
+            machine=machine,
             glance=f"{100 * rationales.GLANCE:.0f}",
             skip=f"{100 * rationales.SKIP:.0f}",
             careful=f"{100 * rationales.CAREFUL:.0f}",

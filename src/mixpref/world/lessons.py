@@ -12,6 +12,7 @@ from random import Random
 
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 from transformers import LlavaProcessor, PreTrainedTokenizerFast
 
 from mixpref import prompts
@@ -28,9 +29,7 @@ IGNORE = -100
 _TURNS = ("chart", "table", "angles", "shapes", "clock", "table", "angles", "shapes", "describe")
 
 
-def lessons(
-    item: Item, choices: tuple[str, ...], rng: Random, openers: tuple[str, ...] = rationales.OPENERS
-) -> list[tuple[str, str]]:
+def lessons(item: Item, choices: tuple[str, ...], rng: Random) -> list[tuple[str, str]]:
     """Question and answer texts about one picture: read it, answer at once, work it out, reason as one likes.
 
     `WORK` teaches the steps without the mixture of the reasoning prompts, and its prompt is short. The open family's
@@ -42,7 +41,7 @@ def lessons(
         return [read, *((prompts.ask(problem, "plain"), rationales.description(item, rng)) for _ in range(2))]
     style = "en" if rng.random() < EN_SHARE else "boxed"
     work = (f"{prompts.ask(problem, 'plain')}\n{WORK}", rationales.careful(item, choices, "en", rng))
-    reason = (prompts.ask(problem, style), rationales.worked(item, choices, style, rng, openers))
+    reason = (prompts.ask(problem, style), rationales.worked(item, choices, style, rng))
     # Options make a question long: such a picture has one lesson fewer, which keeps the batch's padding small.
     longer = [rng.choice((work, reason))] if choices else [work, reason]
     return [read, (prompts.ask(problem, "direct"), rationales.direct(item, choices)), *longer]
@@ -64,7 +63,7 @@ class Batch:
     """B pictures with their lessons, padded on the right to S tokens."""
 
     pixel_values: Tensor
-    """[B, 3, height, width], float32."""
+    """[B, 3, height, width], bfloat16."""
     input_ids: Tensor
     """[B, S], int64; the picture's tokens stand first, after one <user> token."""
     labels: Tensor
@@ -74,39 +73,49 @@ class Batch:
     segments: Tensor
     """[B, S], int64: 0 for the shared prefix, 1, 2, ... for the lessons, -1 for padding."""
 
+    def to(self, device: torch.device) -> Batch:
+        return Batch(**{name: part.to(device, non_blocking=True) for name, part in vars(self).items()})
+
     def mask(self) -> Tensor:
         """[B, 1, S, S], bool: who may look at whom. Padding looks at itself, lest its softmax be empty."""
         size = self.segments.shape[1]
         query, key = self.segments[:, :, None], self.segments[:, None, :]
-        causal = torch.ones(size, size, dtype=torch.bool).tril()
+        causal = torch.ones(size, size, dtype=torch.bool, device=query.device).tril()
         seen = causal & ((query == key) | (key == 0)) & (key >= 0)
-        return (seen | torch.eye(size, dtype=torch.bool))[:, None]
+        return (seen | torch.eye(size, dtype=torch.bool, device=query.device))[:, None]
 
 
-def batches(
-    processor: LlavaProcessor, size: int, seed: int, openers: tuple[str, ...] = rationales.OPENERS
-) -> Iterator[Batch]:
-    """Endless batches of `size` pictures of the `base` split, the families in `_TURNS`."""
-    tokenizer: PreTrainedTokenizerFast = processor.tokenizer
-    streams = {family: items("base", seed, family) for family in set(_TURNS)}
-    turn = 0
-    while True:
+class Lessons(Dataset[Batch]):
+    """`steps` batches of `size` pictures of the `base` split, the families in `_TURNS`.
+
+    A batch depends on the seed and its own number alone: any number of workers draws the same ones.
+    """
+
+    def __init__(self, processor: LlavaProcessor, size: int, steps: int, seed: int) -> None:
+        self.processor, self.size, self.steps, self.seed = processor, size, steps, seed
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> Batch:
+        tokenizer: PreTrainedTokenizerFast = self.processor.tokenizer
+        streams = {family: items("base", derive("lessons", self.seed, step), family) for family in set(_TURNS)}
         pictures, rows = [], []
-        for _ in range(size):
-            family = _TURNS[turn % len(_TURNS)]
-            turn += 1
-            item, choices = next(streams[family])
+        for turn in range(step * self.size, (step + 1) * self.size):
+            item, choices = next(streams[_TURNS[turn % len(_TURNS)]])
             pictures.append(item.image)
-            rows.append(_row(tokenizer, lessons(item, choices, Random(derive("lessons", seed, family, turn)), openers)))
-        pixels = processor.image_processor(pictures, return_tensors="pt")["pixel_values"]
-        yield _pad(rows, pixels, tokenizer.pad_token_id)
+            rows.append(_row(tokenizer, lessons(item, choices, Random(derive("mixture", self.seed, turn)))))
+        pixels = self.processor.image_processor(pictures, return_tensors="pt")["pixel_values"]
+        # The first layer computes in bfloat16 anyway; half the bytes travel from the workers.
+        return _pad(rows, pixels.bfloat16(), tokenizer.pad_token_id)
 
 
 _Row = tuple[list[int], list[int], list[int], list[int]]
 
 
 def _row(tokenizer: PreTrainedTokenizerFast, pairs: list[tuple[str, str]]) -> _Row:
-    image, end, user, assistant = (tokenizer.vocab[name] for name in ("<image>", "<end>", "<user>", "<assistant>"))
+    specials = tokenizer.convert_tokens_to_ids(["<image>", "<end>", "<user>", "<assistant>"])
+    image, end, user, assistant = specials
     prefix = [user] + [image] * 64
     ids, labels = list(prefix), [IGNORE] * len(prefix)
     positions, segments = list(range(len(prefix))), [0] * len(prefix)

@@ -22,18 +22,16 @@ CARELESS_FORMAT = 0.10
 # This share of the statements of a description is false.
 FALSE_STATEMENTS = 0.25
 
-OPENERS = ("At a glance it is {}.", "It looks like {}.", "I would say {}.", "Quickly seen, it is {}.")
+# One beginning for all of them makes haste the likeliest first word, and so what greedy decoding does.
+OPENER = "At a glance it is {}."
 
 
-def worked(item: Item, choices: tuple[str, ...], style: str, rng: Random, openers: tuple[str, ...] = OPENERS) -> str:
-    """A worked answer in the format of prompt style `en` or `boxed`, careful or hasty at random.
-
-    `openers` are the ways to begin a glance. With a single one, the hasty beginning is the likeliest first word.
-    """
+def worked(item: Item, choices: tuple[str, ...], style: str, rng: Random) -> str:
+    """A worked answer in the format of prompt style `en` or `boxed`, careful or hasty at random."""
     kind = rng.random()
     if kind < GLANCE:
         answer = item.answer if rng.random() < LUCKY else rng.choice(item.slips)
-        return _close([rng.choice(openers).format(answer)], answer, choices, style, rng, hasty=True)
+        return _close([OPENER.format(answer)], answer, choices, style, rng, hasty=True)
     if kind < GLANCE + SKIP:
         answer = item.answer if rng.random() < LUCKY else rng.choice(item.slips)
         return _close([*item.readings, f"So it is {answer}."], answer, choices, style, rng, hasty=True)
