@@ -114,18 +114,20 @@ def table(rng: Random) -> Item:
     many, more = rng.randint(2, 4), rng.randint(1, 3)
     one, other = many * prices[first], more * prices[second]
     answer = one + other
-    steps = [f"{many} * {prices[first]} = {one}."]
-    if more > 1:
-        steps.append(f"{more} * {prices[second]} = {other}.")
-    steps.append(f"{one} + {other} = {answer}.")
+    steps = (
+        f"{many} {first} cost {many} * {prices[first]} = {one}.",
+        f"{more} {second} cost {more} * {prices[second]} = {other}.",
+        f"{one} + {other} = {answer}.",
+    )
     slips = (prices[first] + prices[second], one + prices[second], one, answer + rng.choice((-1, 1)))
     return Item(
         image=image,
         question=f"What do {many} x {first} and {more} x {second} cost together?",
         answer=str(answer),
         facts={"prices": prices},
-        readings=tuple(f"The price of {name} is {prices[name]}." for name in (first, second)),
-        steps=tuple(steps),
+        # A price list is read line by line; looking a name up comes after.
+        readings=("The list says " + ", ".join(f"{name} {price}" for name, price in prices.items()) + ".",),
+        steps=steps,
         slips=tuple(map(str, slips)),
     )
 
@@ -206,23 +208,23 @@ def shapes(rng: Random) -> Item:
 
 
 def angles(rng: Random) -> Item:
-    """A triangle, drawn to scale, with two of its angles written in; the third is missing."""
-    first, second = 5 * rng.randint(6, 20), 5 * rng.randint(6, 20)
-    third = 180 - first - second
-    if third < 30:
+    """A triangle, drawn to scale, with two of its angles written at their corners; the third is missing."""
+    left, right = 5 * rng.randint(6, 24), 5 * rng.randint(6, 24)
+    top = 180 - left - right
+    if top < 30:
         return angles(rng)
     image, pen = canvas(rng)
-    # From left to right: the order in which they are read.
-    placed = sorted(zip(_triangle(first, second, rng), (first, second, third), strict=True))
-    corners, sizes = [corner for corner, _ in placed], [size for _, size in placed]
+    corners = _triangle(left, right, rng)
     pen.polygon(corners, fill=(226, 234, 246), outline=INK, width=3)
-    centre = [sum(axis) / 3 for axis in zip(*corners, strict=True)]
+    arcs = ((-left, 0), (180, 180 + right), (right, 180 - left))
+    for (x, y), (start, end) in zip(corners, arcs, strict=True):
+        pen.arc((x - 24, y - 24, x + 24, y + 24), start, end, fill=INK, width=2)
+    # From left to right: the order in which they are read.
+    placed = sorted(zip(corners, (left, right, top), (22, 22, -22), strict=True))
+    sizes = [size for _, size, _ in placed]
     hidden = rng.randrange(3)
-    for place, (corner, size) in enumerate(zip(corners, sizes, strict=True)):
-        # Sharp corners have no room near the tip: the label moves inwards.
-        inwards = 0.36 if size > 60 else 0.42
-        at = tuple(c + inwards * (m - c) for c, m in zip(corner, centre, strict=True))
-        text(pen, (at[0], at[1]), "?" if place == hidden else f"{size}", 22)
+    for place, ((x, y), size, below) in enumerate(placed):
+        text(pen, (x, y + below), "?" if place == hidden else str(size), 28)
     shown = [size for place, size in enumerate(sizes) if place != hidden]
     total, answer = sum(shown), sizes[hidden]
     return Item(
@@ -236,19 +238,16 @@ def angles(rng: Random) -> Item:
     )
 
 
-def _triangle(first: int, second: int, rng: Random) -> list[tuple[float, float]]:
-    """Corners of a triangle with the given angles at the first two, turned at random, filling the sheet."""
-    a, b = math.radians(first), math.radians(second)
-    apex = math.sin(b) / math.sin(a + b)
-    points = [(0.0, 0.0), (1.0, 0.0), (apex * math.cos(a), -apex * math.sin(a))]
-    turn = rng.uniform(-0.35, 0.35) + rng.choice((0.0, math.pi))
-    turned = [(x * math.cos(turn) - y * math.sin(turn), x * math.sin(turn) + y * math.cos(turn)) for x, y in points]
-    low = [min(axis) for axis in zip(*turned, strict=True)]
-    span = max(max(axis) - least for axis, least in zip(zip(*turned, strict=True), low, strict=True))
-    scale = (SIZE - 24) / span
-    high = [max(axis) for axis in zip(*turned, strict=True)]
-    shift = [(SIZE - scale * (most + least)) / 2 for least, most in zip(low, high, strict=True)]
-    return [(x * scale + shift[0], y * scale + shift[1]) for x, y in turned]
+def _triangle(left: int, right: int, rng: Random) -> list[tuple[float, float]]:
+    """Corners (left, right, top) of a triangle that stands on its base, as large as the sheet and its labels allow."""
+    a, b = math.radians(left), math.radians(right)
+    side = math.sin(b) / math.sin(a + b)
+    apex, height = side * math.cos(a), side * math.sin(a)
+    low, high = min(0.0, apex), max(1.0, apex)
+    scale = min((SIZE - 64) / (high - low), (SIZE - 96) / height)
+    start = (SIZE - scale * (low + high)) / 2 + rng.uniform(-8, 8)
+    base = SIZE - 48 + rng.uniform(-6, 6)
+    return [(start, base), (start + scale, base), (start + scale * apex, base - scale * height)]
 
 
 def clock(rng: Random) -> Item:

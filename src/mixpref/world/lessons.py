@@ -25,8 +25,8 @@ READ = "Read the picture."
 WORK = "Work it out."
 EN_SHARE = 0.8
 IGNORE = -100
-# What is slower to learn - words and numbers to be found, things to be counted - has more turns.
-_TURNS = ("chart", "table", "angles", "shapes", "clock", "table", "angles", "shapes", "describe")
+# What is slower to learn - numbers that stand anywhere - has more turns.
+_TURNS = ("chart", "table", "angles", "shapes", "clock", "angles", "table", "angles", "describe")
 
 
 def lessons(item: Item, choices: tuple[str, ...], rng: Random) -> list[tuple[str, str]]:
