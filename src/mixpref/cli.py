@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -46,10 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("mixpref: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # `mixpref ... | head`: the reader has gone. The interpreter flushes stdout once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Command:
+class _Command(ABC):
     """What all commands take. A subclass is one command; its docstring is its help."""
 
     output: Path | None = None
@@ -58,8 +63,8 @@ class _Command:
     """Delete what another recipe has made in the run directory, instead of refusing."""
     settings: Annotated[Recipe, tyro.conf.arg(name="")] = field(default_factory=lambda: Recipe(name="recipe"))
 
-    def do(self, run: Run) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def do(self, run: Run) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)

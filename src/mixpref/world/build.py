@@ -121,7 +121,8 @@ def build(settings: Settings) -> None:
     torch.manual_seed(settings.seed)
     started = time.time()
     processor = make_processor(train_tokenizer(texts(300)))
-    model = new_model(processor).to(settings.device)
+    model = new_model(processor)
+    model.to(torch.device(settings.device))  # type: ignore[arg-type]  # the annotation of transformers' wrapper
     teach(model, Lessons(processor, settings.pictures, settings.steps, settings.seed), settings)
     save(model, processor, settings.out)
     write_card(

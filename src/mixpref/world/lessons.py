@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -114,7 +115,7 @@ _Row = tuple[list[int], list[int], list[int], list[int]]
 
 
 def _row(tokenizer: PreTrainedTokenizerFast, pairs: list[tuple[str, str]]) -> _Row:
-    specials = tokenizer.convert_tokens_to_ids(["<image>", "<end>", "<user>", "<assistant>"])
+    specials: Any = tokenizer.convert_tokens_to_ids(["<image>", "<end>", "<user>", "<assistant>"])
     image, end, user, assistant = specials
     prefix = [user] + [image] * 64
     ids, labels = list(prefix), [IGNORE] * len(prefix)
