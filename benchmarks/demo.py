@@ -8,6 +8,7 @@ named, and the exit status is then 1.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -87,7 +88,7 @@ def main(settings: Settings) -> int:
     for seed, folder in folders.items():
         timing = json.loads((folder / "timing.json").read_text())
         print(f"| {seed} | {timing['seconds']:.0f} | {timing['gigabytes']:.2f} |")
-    print(f"\n{platform.machine()}, {len(_cores())} cores, Python {platform.python_version()}")
+    print(f"\n{platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}")
     broken = [f"seed {seed}: {what}" for seed, table in found.items() for what in expectations(table)]
     broken += over_seeds(found)
     for what in broken:
@@ -101,7 +102,8 @@ def expectations(table: dict[tuple[str, str], dict]) -> list[str]:
     claims = {
         "at least 600 held-out problems": base["n"] + base["errors"] >= 600,
         "base: chain of thought below direct": base["accuracy"] < table["base", "direct"]["accuracy"],
-        "mpo: chain of thought above direct": after["accuracy"] > table["mpo", "direct"]["accuracy"],
+        "mpo: chain of thought above direct, before and after": after["accuracy"]
+        > max(table[role, "direct"]["accuracy"] for role in ("base", "mpo")),
         "gain of at least 8.7 points": after["accuracy"] - base["accuracy"] >= 0.087,
         "intervals apart": after["low"] > base["high"],
         "60 % or more": after["accuracy"] >= 0.6,
@@ -120,12 +122,6 @@ def over_seeds(found: dict[int, dict[tuple[str, str], dict]]) -> list[str]:
         "mpo better than dpo": means["mpo"] > means["dpo"],
     }
     return [f"mean: {claim}" for claim, holds in claims.items() if not holds]
-
-
-def _cores() -> set[int]:
-    import os
-
-    return os.sched_getaffinity(0)
 
 
 if __name__ == "__main__":
