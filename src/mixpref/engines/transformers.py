@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import transformers
+from packaging.version import Version
 from PIL import Image
 from torch import Tensor
 from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -17,6 +19,9 @@ from mixpref.engines.sampling import SeededSampling
 from mixpref.errors import MixprefError
 from mixpref.records import Problem, Response
 from mixpref.seeds import derive
+
+# What `generate` calls a cache handed to it: transformers 5.24 renamed it.
+_CACHE = "cache" if Version(transformers.__version__) >= Version("5.24.0") else "past_key_values"
 
 Prompt = tuple[str, list[Image.Image]]
 """The text after the chat template, and the images of its marks."""
@@ -190,7 +195,7 @@ class TransformersEngine:
             out = self.model.generate(
                 input_ids=inputs["input_ids"].repeat_interleave(samples, 0),
                 attention_mask=inputs["attention_mask"].repeat_interleave(samples, 0),
-                past_key_values=cache,
+                **{_CACHE: cache},
                 **settings,
                 max_new_tokens=max_new_tokens,
                 logits_processor=[sampling],
