@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from functools import partial
@@ -208,3 +209,11 @@ def test_the_process_ends_with_the_status() -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("mixpref: there is no recipe none.yaml")
+
+
+def test_a_reader_that_has_gone_is_no_error() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, "-m", "mixpref.cli", "--help"], stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")

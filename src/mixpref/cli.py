@@ -40,7 +40,10 @@ RECIPE is a YAML file, a run directory, or a built-in recipe: {recipes}.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status. `arguments`: without the program's name; None takes sys.argv."""
     try:
-        return _main(list(sys.argv[1:] if arguments is None else arguments))
+        status = _main(list(sys.argv[1:] if arguments is None else arguments))
+        # Short output reaches a closed pipe only now.
+        sys.stdout.flush()
+        return status
     except MixprefError as mistake:
         print(f"mixpref: {mistake}", file=sys.stderr)
         return 2

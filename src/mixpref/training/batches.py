@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Sampler
 
 from mixpref.seeds import derive
 
@@ -71,3 +72,10 @@ class StepBatches(Sampler[list[Place]]):
             return list(range(len(self.lengths)))
         generator = torch.Generator().manual_seed(derive("order", self.seed, self.epoch))
         return torch.randperm(len(self.lengths), generator=generator).tolist()
+
+
+class StepLoader(DataLoader[Any]):
+    """A loader whose `StepBatches` hear of the epoch from Trainer."""
+
+    def set_epoch(self, epoch: int) -> None:
+        self.batch_sampler.set_epoch(epoch)  # type: ignore[union-attr]

@@ -36,7 +36,7 @@ from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from mixpref.errors import MixprefError
 from mixpref.progress import say
 from mixpref.training import checkpoints, metrics
-from mixpref.training.batches import StepBatches
+from mixpref.training.batches import StepBatches, StepLoader
 from mixpref.training.callbacks import ProgressBar
 from mixpref.training.config import MPOConfig
 from mixpref.training.data import Example, PairDataset, read_pairs
@@ -161,7 +161,7 @@ class MPOTrainer(Trainer):
         size = self.args.per_device_eval_batch_size
         return self._loader(pairs, step_pairs=size * self.args.world_size, micro_pairs=size, seed=None)
 
-    def _loader(self, pairs: PairDataset, *, step_pairs: int, micro_pairs: int, seed: int | None) -> _Loader:
+    def _loader(self, pairs: PairDataset, *, step_pairs: int, micro_pairs: int, seed: int | None) -> StepLoader:
         """Not prepared by accelerate: the batches know the processes, and repeat no pair to fill the last ones."""
         args = self.args
         batches = StepBatches(
@@ -172,7 +172,7 @@ class MPOTrainer(Trainer):
             processes=args.world_size,
             seed=seed,
         )
-        return _Loader(
+        return StepLoader(
             pairs,
             batch_sampler=batches,
             collate_fn=self.data_collator,
@@ -398,8 +398,3 @@ class MPOTrainer(Trainer):
             checkpoints.load_weights(self.model, Path(self.state.best_model_checkpoint))
         else:
             super()._load_best_model()
-
-
-class _Loader(DataLoader[Example]):
-    def set_epoch(self, epoch: int) -> None:
-        self.batch_sampler.set_epoch(epoch)  # type: ignore[union-attr]
