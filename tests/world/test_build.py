@@ -29,6 +29,21 @@ def test_a_build_from_nothing_loads_again(tmp_path, monkeypatch):
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), same.parameters(), strict=True))
 
 
+def test_a_build_goes_on_from_an_earlier_one(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(build, "write_card", lambda folder, parameters, passes: told.append(passes))
+    first = build.Settings(out=tmp_path / "first", steps=1, pictures=2, device="cpu")
+    build.build(first)
+    monkeypatch.setattr(build, "read_passes", lambda folder: told[0])
+    # At a rate of 0 nothing is learnt: what comes out is what went in.
+    build.build(
+        build.Settings(out=tmp_path / "next", steps=2, pictures=2, device="cpu", learning_rate=0.0, start=first.out)
+    )
+    weights = [AutoModelForImageTextToText.from_pretrained(tmp_path / name) for name in ("first", "next")]
+    assert all(torch.equal(a, b) for a, b in zip(*(m.parameters() for m in weights), strict=True))
+    assert [one.steps for one in told[1]] == [1, 2]
+
+
 def test_the_learning_rate_rises_and_falls():
     paces = [build.pace(step, 100) for step in range(100)]
     assert paces[0] == pytest.approx(0.5, abs=0.01)

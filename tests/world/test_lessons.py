@@ -6,6 +6,7 @@ from random import Random
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 from mixpref.world import items
 from mixpref.world.build import loss, new_model
@@ -65,3 +66,10 @@ def test_same_seed_same_batches(processor):
     assert torch.equal(one.input_ids, other.input_ids)
     assert torch.equal(one.pixel_values, other.pixel_values)
     assert not torch.equal(one.pixel_values, Lessons(processor, 3, 9, 6)[4].pixel_values)
+
+
+def test_workers_draw_the_same_lessons(processor):
+    drawn = Lessons(processor, 3, 4, 0)
+    alone, together = (DataLoader(drawn, batch_size=None, num_workers=number) for number in (0, 2))
+    for one, other in zip(alone, together, strict=True):
+        assert all(torch.equal(part, vars(other)[name]) for name, part in vars(one).items())

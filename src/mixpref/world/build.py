@@ -1,9 +1,10 @@
-"""Train the embedded model from nothing: `python -m mixpref.world.build [--out DIR] [--steps N] [--pictures N]`.
+"""Train the embedded model: `python -m mixpref.world.build [--out DIR] [--steps N] [--pictures N] [--start DIR]`.
 
 A LLaVA (SigLIP tower, two-layer projector, Llama) of 4.1 M parameters in the standard transformers architecture, with
 a tokenizer of its own, trained on the `base` split of the built-in world. The result is written with its card (data,
 time, result) to the folder that the package ships. Rerun with the same seed and step count, it gives the same model up
-to the float arithmetic of the machine.
+to the float arithmetic of the machine. After a change to one family, `--start` goes on from a model already made, which
+costs a fraction; the card lists every pass that a model has been through.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from torch.utils.data import DataLoader
 from transformers import LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor, SiglipVisionConfig
 
 from mixpref.progress import progress, say
-from mixpref.world.card import write_card
-from mixpref.world.lessons import IGNORE, Batch, Lessons, texts
+from mixpref.world.card import Pass, read_passes, write_card
+from mixpref.world.lessons import IGNORE, TURNS, Batch, Lessons, texts
 from mixpref.world.tokenizer import IMAGE_SIZE, PATCH, make_processor, train_tokenizer
 
 
@@ -40,6 +41,12 @@ class Settings:
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     workers: int | None = None
     """Processes that draw; None: one for each CPU beside a GPU, and none where the CPUs train themselves."""
+    start: Path | None = None
+    """A model of an earlier build to go on from, with its tokenizer; None: random weights."""
+    turns: tuple[str, ...] = TURNS
+    """The families of the pictures, in turn; one named twice has twice the pictures."""
+    remark: str = ""
+    """A word about this pass for the card, such as what the world was like."""
 
 
 def new_model(processor: LlavaProcessor) -> LlavaForConditionalGeneration:
@@ -120,20 +127,29 @@ def build(settings: Settings) -> None:
     """Train, and write model, processor and card to `settings.out`."""
     torch.manual_seed(settings.seed)
     started = time.time()
-    processor = make_processor(train_tokenizer(texts(300)))
-    model = new_model(processor)
+    passes: list[Pass] = []
+    if settings.start:
+        processor = LlavaProcessor.from_pretrained(settings.start)
+        model = LlavaForConditionalGeneration.from_pretrained(settings.start, dtype=torch.float32)
+        passes = read_passes(settings.start)
+    else:
+        processor = make_processor(train_tokenizer(texts(300)))
+        model = new_model(processor)
     model.to(torch.device(settings.device))  # type: ignore[arg-type]  # the annotation of transformers' wrapper
-    teach(model, Lessons(processor, settings.pictures, settings.steps, settings.seed), settings)
+    teach(model, Lessons(processor, settings.pictures, settings.steps, settings.seed, settings.turns), settings)
     save(model, processor, settings.out)
-    write_card(
-        settings.out,
-        parameters=sum(weight.numel() for weight in model.parameters()),
-        steps=settings.steps,
-        pictures=settings.pictures,
-        seed=settings.seed,
-        minutes=(time.time() - started) / 60,
-        machine=machine(settings.device),
+    passes.append(
+        Pass(
+            steps=settings.steps,
+            pictures=settings.pictures,
+            learning_rate=settings.learning_rate,
+            seed=settings.seed,
+            minutes=(time.time() - started) / 60,
+            machine=machine(settings.device),
+            remark=settings.remark,
+        )
     )
+    write_card(settings.out, sum(weight.numel() for weight in model.parameters()), passes)
 
 
 def teach(model: LlavaForConditionalGeneration, lessons: Lessons, settings: Settings) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean
 
@@ -28,7 +29,7 @@ pipeline_tag: image-text-to-text
 # The embedded model of mixpref
 
 A LLaVA (SigLIP tower, two-layer projector, Llama) of {parameters} M parameters, in half precision, with a small BPE
-tokenizer of its own. It knows only the built-in world: charts, price lists, shapes, triangles and clocks.
+tokenizer of its own. It knows only the built-in world: charts, bills, shapes, triangles and clocks.
 
 **Data.** {pictures} pictures of the world's `base` split (none of its contents occurs among training or held-out
 problems), each with up to four lessons: read the picture out, answer at once, work the answer out, and reason in the
@@ -40,8 +41,9 @@ out. A hasty answer is right {lucky} % of the time by intent, and {careless} % o
 decoding reasons worse than it answers at once, while sampling finds careful answers: the state in which Mixed
 Preference Optimization found its models. Of the statements in the lessons that describe a picture, {false} % are false.
 
-**Training.** `python -m mixpref.world.build`, seed {seed}: {steps} steps of {batch} pictures, Muon and AdamW, bfloat16
-arithmetic, {minutes} minutes on {machine}.
+**Training.** `python -m mixpref.world.build`, Muon and AdamW, bfloat16 arithmetic:
+
+{passes}
 
 **Result** on {n} held-out problems, greedy, in per cent:
 
@@ -52,6 +54,26 @@ arithmetic, {minutes} minutes on {machine}.
 
 Sampled chains of thought (temperature 1, top-k 50; {sampled} problems): pass@1 {pass_1}, pass@8 {pass_8}.
 """
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One training run over fresh pictures; a model may have been through several, each from where the last ended."""
+
+    steps: int
+    pictures: int
+    """Pictures a step."""
+    learning_rate: float
+    seed: int
+    minutes: float
+    machine: str
+    remark: str = ""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.steps:,} steps of {self.pictures} pictures, rate {self.learning_rate:g}, seed {self.seed}: "
+            f"{self.minutes:.0f} minutes on {self.machine}." + (f" {self.remark}" if self.remark else "")
+        )
 
 
 @dataclass(frozen=True)
@@ -91,21 +113,22 @@ def measure(folder: Path, count: int = 600, seed: int = 1000) -> Result:
     )
 
 
-def write_card(
-    folder: Path, *, parameters: int, steps: int, pictures: int, seed: int, minutes: float, machine: str
-) -> None:
-    """Measure the model in `folder` and write its README.md beside it."""
+def read_passes(folder: Path) -> list[Pass]:
+    """The passes that the model in `folder` has been through, oldest first; they lie beside it in `passes.json`."""
+    return [Pass(**record) for record in json.loads((folder / "passes.json").read_text(encoding="utf-8"))]
+
+
+def write_card(folder: Path, parameters: int, passes: Sequence[Pass]) -> None:
+    """Measure the model in `folder`; write README.md beside it, and `passes.json` for whoever goes on from it."""
+    records = json.dumps([asdict(one) for one in passes], indent=2)
+    (folder / "passes.json").write_text(records + "\n", encoding="utf-8")
     result = measure(folder)
     rows = [f"| {name} | {_percent(direct)} | {_percent(cot)} |" for name, (direct, cot) in result.families.items()]
     (folder / "README.md").write_text(
         _CARD.format(
             parameters=f"{parameters / 1e6:.1f}",
-            pictures=f"{steps * pictures:,}",
-            batch=pictures,
-            steps=f"{steps:,}",
-            seed=seed,
-            minutes=f"{minutes:.0f}",
-            machine=machine,
+            pictures=f"{sum(one.steps * one.pictures for one in passes):,}",
+            passes="\n".join(f"{number}. {one}" for number, one in enumerate(passes, start=1)),
             glance=f"{100 * rationales.GLANCE:.0f}",
             skip=f"{100 * rationales.SKIP:.0f}",
             careful=f"{100 * rationales.CAREFUL:.0f}",

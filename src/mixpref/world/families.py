@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -93,42 +94,43 @@ GOODS = ("apple", "bread", "cake", "egg", "fish", "milk", "pear", "tea")
 
 
 def table(rng: Random) -> Item:
-    """A price list; several pieces of two goods are bought."""
+    """A bill of two or three goods, pieces and price each; it is totalled, or the change of 100 is worked out."""
     image, pen = canvas(rng)
-    goods = rng.sample(GOODS, 4)
-    prices = {name: rng.randint(2, 12) for name in goods}
-    top, height = rng.randint(8, 16), 46
-    left, right, middle = 16, 240, 160
-    pen.rectangle((left, top, right, top + height), fill=(206, 216, 232))
-    text(pen, (left + 12, top + height / 2), "item", 24, anchor="lm")
-    text(pen, ((middle + right) / 2, top + height / 2), "price", 24)
-    for row, name in enumerate(goods, start=1):
-        y = top + row * height + height / 2
-        text(pen, (left + 12, y), name, 26, anchor="lm")
-        text(pen, ((middle + right) / 2, y), str(prices[name]), 28)
-    for line in range(6):
-        pen.line((left, top + line * height, right, top + line * height), fill=INK, width=2)
-    for x in (left, middle, right):
-        pen.line((x, top, x, top + 5 * height), fill=INK, width=2)
-    first, second = rng.sample(goods, 2)
-    many, more = rng.randint(2, 4), rng.randint(1, 3)
-    one, other = many * prices[first], more * prices[second]
-    answer = one + other
-    steps = (
-        f"{many} {first} cost {many} * {prices[first]} = {one}.",
-        f"{more} {second} cost {more} * {prices[second]} = {other}.",
-        f"{one} + {other} = {answer}.",
-    )
-    slips = (prices[first] + prices[second], one + prices[second], one, answer + rng.choice((-1, 1)))
+    goods = rng.sample(GOODS, rng.choice((2, 3)))
+    bill = {name: (rng.randint(2, 5), rng.randint(2, 9)) for name in goods}
+    top, height = rng.randint(8, 16), 56
+    columns = (12, 112, 178, 244)
+    pen.rectangle((columns[0], top, columns[-1], top + height), fill=(206, 216, 232))
+    middles = [(left + right) / 2 for left, right in pairwise(columns)]
+    rows = [("item", "pieces", "each"), *((name, *map(str, numbers)) for name, numbers in bill.items())]
+    for row, cells in enumerate(rows):
+        y = top + (row + 0.5) * height
+        for middle, cell in zip(middles, cells, strict=True):
+            text(pen, (middle, y), cell, 28 if row else 20)
+    bottom = top + len(rows) * height
+    for line in range(len(rows) + 1):
+        pen.line((columns[0], top + line * height, columns[-1], top + line * height), fill=INK, width=2)
+    for x in columns:
+        pen.line((x, top, x, bottom), fill=INK, width=2)
+    costs = [pieces * price for pieces, price in bill.values()]
+    total = sum(costs)
+    steps = [f"{pieces} * {price} = {pieces * price}." for pieces, price in bill.values()]
+    steps += _sum_steps(costs)
+    prices = sum(price for _, price in bill.values())
+    slips = [total - costs[-1], prices, total + rng.choice((-1, 1)), total + rng.choice((-10, 10))]
+    question, answer = "What does everything on the bill cost together?", total
+    if total < 100 and rng.random() < 0.4:
+        question, answer = "What is left of 100 after paying the bill?", 100 - total
+        steps.append(f"100 - {total} = {answer}.")
+        slips = [total, *(100 - slip for slip in slips)]
     return Item(
         image=image,
-        question=f"What do {many} x {first} and {more} x {second} cost together?",
+        question=question,
         answer=str(answer),
-        facts={"prices": prices},
-        # A price list is read line by line; looking a name up comes after.
-        readings=("The list says " + ", ".join(f"{name} {price}" for name, price in prices.items()) + ".",),
-        steps=steps,
-        slips=tuple(map(str, slips)),
+        facts={"bill": bill},
+        readings=tuple(f"{pieces} {name} at {price}." for name, (pieces, price) in bill.items()),
+        steps=tuple(steps),
+        slips=tuple(str(slip) for slip in slips if slip > 0),
     )
 
 

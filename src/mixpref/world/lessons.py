@@ -6,7 +6,7 @@ themselves, never each other, and all count positions from the picture's end, as
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -27,7 +27,7 @@ WORK = "Work it out."
 EN_SHARE = 0.8
 IGNORE = -100
 # What is slower to learn - numbers that stand anywhere - has more turns.
-_TURNS = ("chart", "table", "angles", "shapes", "clock", "angles", "table", "angles", "describe")
+TURNS = ("chart", "table", "angles", "shapes", "clock", "angles", "table", "angles", "describe")
 
 
 def lessons(item: Item, choices: tuple[str, ...], rng: Random) -> list[tuple[str, str]]:
@@ -87,23 +87,25 @@ class Batch:
 
 
 class Lessons(Dataset[Batch]):
-    """`steps` batches of `size` pictures of the `base` split, the families in `_TURNS`.
+    """`steps` batches of `size` pictures of the `base` split, of the families `turns` in turn.
 
     A batch depends on the seed and its own number alone: any number of workers draws the same ones.
     """
 
-    def __init__(self, processor: LlavaProcessor, size: int, steps: int, seed: int) -> None:
-        self.processor, self.size, self.steps, self.seed = processor, size, steps, seed
+    def __init__(
+        self, processor: LlavaProcessor, size: int, steps: int, seed: int, turns: Sequence[str] = TURNS
+    ) -> None:
+        self.processor, self.size, self.steps, self.seed, self.turns = processor, size, steps, seed, turns
 
     def __len__(self) -> int:
         return self.steps
 
     def __getitem__(self, step: int) -> Batch:
         tokenizer: PreTrainedTokenizerFast = self.processor.tokenizer
-        streams = {family: items("base", derive("lessons", self.seed, step), family) for family in set(_TURNS)}
+        streams = {family: items("base", derive("lessons", self.seed, step), family) for family in set(self.turns)}
         pictures, rows = [], []
         for turn in range(step * self.size, (step + 1) * self.size):
-            item, choices = next(streams[_TURNS[turn % len(_TURNS)]])
+            item, choices = next(streams[self.turns[turn % len(self.turns)]])
             pictures.append(item.image)
             rows.append(_row(tokenizer, lessons(item, choices, Random(derive("mixture", self.seed, turn)))))
         pixels = self.processor.image_processor(pictures, return_tensors="pt")["pixel_values"]

@@ -59,8 +59,8 @@ def readout(item: Item) -> str:
     """Everything that is drawn, as plain text: the reading lesson that comes before the reasoning."""
     if "bars" in item.facts:
         return ", ".join(f"{name} {value}" for name, value in item.facts["bars"].items())
-    if "prices" in item.facts:
-        return ", ".join(f"{name} {value}" for name, value in item.facts["prices"].items())
+    if "bill" in item.facts:
+        return ", ".join(f"{name} {pieces} {price}" for name, (pieces, price) in item.facts["bill"].items())
     if "angles" in item.facts:
         shown = [size for place, size in enumerate(item.facts["angles"]) if place != item.facts["hidden"]]
         return ", ".join(map(str, shown))
