@@ -185,6 +185,8 @@ def save(model: LlavaForConditionalGeneration, processor: LlavaProcessor, out: P
     """Model and processor in half precision, which halves the file and costs no accuracy that can be measured."""
     out.mkdir(parents=True, exist_ok=True)
     half = copy.deepcopy(model).cpu().half()
+    for config in (half.config, half.config.text_config, half.config.vision_config):
+        config.dtype = torch.float16
     half.save_pretrained(out)
     processor.save_pretrained(out)
 
