@@ -117,6 +117,18 @@ class TrainingRecipe:
     """Pairs an optimizer step."""
     micro_batch_size: Count = 8
     """Pairs a forward pass, on each device; any value gives the same step."""
+    max_tokens_per_row: Count | None = None
+    """Tokens a forward pass, in place of micro_batch_size; None: micro_batch_size counts."""
+    max_pairs_per_group: Count | None = None
+    """Pairs of one prompt in an optimizer step at most; None: all stay together."""
+    step: Literal["shared", "plain"] = "shared"
+    """shared: nothing is computed twice; plain: each response is a sequence of its own."""
+    reference: Literal["cached", "in_step"] = "cached"
+    """cached: the reference's log-probabilities are computed once, before the training; in_step: along with it."""
+    freeze: tuple[Literal["vision", "projector", "embeddings", "language"], ...] = ()
+    """Parts of the model that are not trained."""
+    gradient_checkpointing: bool = False
+    """Compute the layers' insides again in the backward pass instead of keeping them: slower, in less memory."""
     epochs: Positive = 1.0
     """Passes over the pairs."""
     weight_decay: NotNegative = 0.05

@@ -136,6 +136,24 @@ def row() -> Callable[..., dict[str, Any]]:
     return make_row
 
 
+def related_rows() -> list[dict[str, Any]]:
+    """11 pairs of 4 prompts, with responses in common; the last prompt has no picture."""
+    made = [make_row(number) for number in range(11)]
+    for number, row in enumerate(made):
+        first = made[number - number % 3]
+        row |= {"prompt": first["prompt"], "images": first["images"]}
+        if number % 3 == 2:
+            row["chosen"] = first["chosen"]
+        if number >= 9:
+            row["images"] = []
+    return made
+
+
+@pytest.fixture(scope="session")
+def related() -> list[dict[str, Any]]:
+    return related_rows()
+
+
 @pytest.fixture(scope="session")
 def rows() -> list[dict[str, Any]]:
     return [make_row(number) for number in range(11)]

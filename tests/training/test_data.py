@@ -98,7 +98,7 @@ def test_max_length_counts_the_pictures(processor):
     # <user>, 4 of the picture, "How many? ", <end>, newline, <assistant>; then one byte and the end.
     exact = 1 + 4 + len("How many? ") + 3 + 2
     assert not PairDataset([row], processor, max_length=exact).refused
-    assert PairDataset([row], processor, max_length=exact).lengths == [exact]
+    assert PairDataset([row], processor, max_length=exact).shapes[0].longest == exact
     assert PairDataset([row], processor, max_length=exact - 1).refused
 
 

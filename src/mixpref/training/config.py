@@ -9,6 +9,7 @@ from typing import Any
 from transformers import TrainingArguments
 
 from mixpref.errors import MixprefError
+from mixpref.training.freezing import PARTS
 
 
 @dataclass
@@ -30,6 +31,39 @@ class MPOConfig(TrainingArguments):
             "a multiple of anything. None: what gradient_accumulation_steps makes of per_device_train_batch_size."
         },
     )
+    step: str = field(
+        default="shared",
+        metadata={
+            "help": "shared: a prompt, its images and each different response are computed once; plain: every response "
+            "is a sequence of its own. The gradients are the same."
+        },
+    )
+    reference: str = field(
+        default="cached",
+        metadata={
+            "help": "cached: the reference's log-probabilities are computed before the training, once for each "
+            "different response, and no second model is kept; in_step: they are computed along with the policy's."
+        },
+    )
+    reference_cache: str | None = field(
+        default=None,
+        metadata={"help": "Directory that keeps cached log-probabilities of the reference for the next training."},
+    )
+    max_tokens_per_row: int | None = field(
+        default=None,
+        metadata={
+            "help": "Tokens of a micro-batch, in place of per_device_train_batch_size: prompts and responses are "
+            "packed into rows of up to so many, without padding. A pair that doesn't fit is left out and counted."
+        },
+    )
+    max_pairs_per_group: int | None = field(
+        default=None,
+        metadata={"help": "Pairs of one prompt in an optimizer step at most. None: all of them stay together."},
+    )
+    freeze: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Parts of the model that are not trained: vision, projector, language, embeddings."},
+    )
     delta_lags: bool = field(
         default=False,
         metadata={
@@ -41,7 +75,11 @@ class MPOConfig(TrainingArguments):
         default=None,
         metadata={"help": "Tokens of prompt and response, images included; longer pairs are left out, never cut."},
     )
-    disable_dropout: bool = field(default=True, metadata={"help": "Set all dropout rates to 0, drop path included."})
+    disable_dropout: bool = field(default=True, metadata={"help": "Set all dropout rates to 0."})
+    disable_drop_path: bool = field(
+        default=True,
+        metadata={"help": "Set the rates at which whole layers are dropped to 0 (the paper trains at 0.1)."},
+    )
     check_first_loss: bool = field(
         default=True,
         metadata={"help": "Stop where the first loss is off its known value by more than 1 %."},
@@ -68,14 +106,31 @@ class MPOConfig(TrainingArguments):
             raise MixprefError(f"the weights of the losses must be 0 or more, and not all 0: {weights}")
         if not 0 < self.beta < math.inf:
             raise MixprefError(f"beta must be above 0, not {self.beta}")
-        if self.batch_size is not None:
-            if self.batch_size < 1:
-                raise MixprefError(f"batch_size must be 1 or more, not {self.batch_size}")
-            each = math.ceil(self.batch_size / self.world_size)
-            self.gradient_accumulation_steps = math.ceil(each / self.per_device_train_batch_size)
+        if self.reference not in ("cached", "in_step"):
+            raise MixprefError(f"reference must be cached or in_step, not {self.reference!r}")
+        if self.step not in ("shared", "plain"):
+            raise MixprefError(f"step must be shared or plain, not {self.step!r}")
+        for name in ("batch_size", "max_tokens_per_row", "max_pairs_per_group"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise MixprefError(f"{name} must be 1 or more, not {value}")
+        if self.step == "plain" and self.max_tokens_per_row:
+            raise MixprefError(
+                "max_tokens_per_row is of the shared step; the plain one has per_device_train_batch_size"
+            )
+        if unknown := set(self.freeze) - PARTS.keys():
+            raise MixprefError(f"freeze: there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+        if self.batch_size is None:
+            each = self.per_device_train_batch_size * self.gradient_accumulation_steps
+            self.batch_size = each * self.world_size
+        if self.ddp_find_unused_parameters is None:
+            # Not every row has an image, and the last layer of many vision towers is left out.
+            self.ddp_find_unused_parameters = True
+        # MPOTrainer accumulates by itself: to Trainer, every batch is a step.
+        self.gradient_accumulation_steps = 1
 
     @property
     def step_pairs(self) -> int:
         """Pairs an optimizer step, over all processes."""
-        each = self.per_device_train_batch_size * self.gradient_accumulation_steps
-        return self.batch_size or each * self.world_size
+        assert self.batch_size is not None
+        return self.batch_size

@@ -9,8 +9,8 @@ end at all.
 
 from __future__ import annotations
 
+import hashlib
 import io
-import operator
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from torch.utils.data import Dataset
 
 from mixpref.errors import MixprefError
 from mixpref.progress import say
-from mixpref.training.batches import Place
+from mixpref.training.batches import Place, Shape, row_tokens
 
 _MEDIA = ("image_token", "video_token", "audio_token", "boi_token")
 
@@ -38,6 +38,10 @@ class Example:
     chosen: tuple[int, ...]
     """Token ids of the response, its end of turn included."""
     rejected: tuple[int, ...]
+    group: int = 0
+    """Pairs with the same prompt and images have the same number."""
+    key: str = ""
+    """Hash of prompt and images."""
     counts: bool = True
     """False for a pair that only fills a place: it has no part in the loss."""
 
@@ -59,16 +63,34 @@ class _Pair:
     rejected: tuple[int, ...]
 
 
+@dataclass
+class _Group:
+    """What the pairs of one prompt have in common."""
+
+    number: int
+    tokens: int
+    """Of the prompt, images included."""
+    responses: dict[tuple[int, ...], int]
+    """Each response's number within the group."""
+
+
 class PairDataset(Dataset[Example]):
     """The rows that can be trained on; `refused` says which cannot, and why.
 
     Every row is read once at the start: its responses are tokenised, its images decoded. After that only tokens are
-    kept; images are taken from `rows` again when they are needed. `lengths` are the tokens of each pair's longer
-    sequence: exact with a `max_length`, without the images' tokens otherwise (only their order matters then).
+    kept; images are taken from `rows` again when they are needed. `shapes` tell the tokens of each pair and which
+    pairs have their prompt, images included, or a response in common.
     """
 
-    def __init__(self, rows: Sequence[Mapping[str, Any]], processor: Any, max_length: int | None = None) -> None:
+    def __init__(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        processor: Any,
+        max_length: int | None = None,
+        max_tokens: int | None = None,
+    ) -> None:
         """max_length: tokens of prompt and response, images included; longer pairs are refused, never cut.
+        max_tokens: the same of a prompt and both responses, which is the least that shares a row.
 
         Raises MixprefError where the tokenizer has no end of text.
         """
@@ -77,14 +99,20 @@ class PairDataset(Dataset[Example]):
         self.tokenizer = getattr(processor, "tokenizer", processor)
         if self.tokenizer.eos_token_id is None:
             raise MixprefError("the tokenizer has no eos_token to end a response with; set one")
-        self.max_length = max_length
+        self.max_length, self.max_tokens = max_length, max_tokens
         self.refused: list[Refused] = []
-        self.lengths: list[int] = []
+        self.shapes: list[Shape] = []
         self._pairs: list[_Pair] = []
+        self._keys: list[str] = []
+        """Of the groups, by their numbers."""
         self._media = _media_tokens(processor)
+        mark = getattr(processor, "image_token", None)
+        self._mark = self.tokenizer.convert_tokens_to_ids(mark) if isinstance(mark, str) else None
         self._ends = {True: end_of_turn(processor), False: self.tokenizer.eos_token_id}
-        # Pairs of one prompt usually stand together: the images before need no second look.
-        self._seen: tuple[str, list[Any], int] = ("", [], 0)
+        self._groups: dict[str, _Group] = {}
+        self._digests: dict[str, str] = {}
+        # How many tokens the processor makes of images depends on their sizes alone.
+        self._image_tokens: dict[tuple[tuple[int, int], ...], int] = {}
         for index in range(len(rows)):
             try:
                 self._read(index, rows[index])
@@ -99,7 +127,37 @@ class PairDataset(Dataset[Example]):
         index, counts = place if isinstance(place, tuple) else (place, True)
         pair = self._pairs[index]
         images = tuple(open_image(image) for image in _images(self.rows[pair.row]))
-        return Example(prompt=pair.prompt, images=images, chosen=pair.chosen, rejected=pair.rejected, counts=counts)
+        return Example(
+            prompt=pair.prompt,
+            images=images,
+            chosen=pair.chosen,
+            rejected=pair.rejected,
+            group=self.shapes[index].group,
+            key=self._keys[self.shapes[index].group],
+            counts=counts,
+        )
+
+    def keys(self) -> set[str]:
+        """The keys of all different responses (`response_key`)."""
+        return {key for index in range(len(self)) for key in self.keys_of(index)}
+
+    def keys_of(self, index: int) -> tuple[str, str]:
+        """The keys of a pair's responses."""
+        pair, key = self._pairs[index], self._keys[self.shapes[index].group]
+        return response_key(key, pair.chosen), response_key(key, pair.rejected)
+
+    def __getitems__(self, step: Sequence[Sequence[Place]]) -> list[list[Example]]:
+        """The micro-batches of a step; torch's loaders ask for a whole item of the batch sampler so."""
+        return [[self[place] for place in batch] for batch in step]
+
+    def covering(self, keys: set[str]) -> list[int]:
+        """Pairs, group by group, that together have all responses with these keys, and few others."""
+        wanted, found = set(keys), []
+        for index in sorted(range(len(self)), key=lambda index: self.shapes[index].group):
+            if not wanted.isdisjoint(own := self.keys_of(index)):
+                found.append(index)
+                wanted.difference_update(own)
+        return found
 
     def reasons(self) -> dict[str, int]:
         """How many rows were refused for each reason, the most frequent first."""
@@ -117,10 +175,22 @@ class PairDataset(Dataset[Example]):
         rejected = self._response(row, "rejected", chat)
         if chosen == rejected:
             raise _Refusal("chosen and rejected are the same")
-        length = self._length(prompt, images) + max(len(chosen), len(rejected))
-        if self.max_length is not None and length > self.max_length:
+        group = self._group(prompt, images)
+        # A refused pair's responses take no number.
+        known = {**group.responses}
+        numbers = [known.setdefault(response, len(known)) for response in (chosen, rejected)]
+        shape = Shape(
+            group=group.number,
+            prompt=group.tokens,
+            chosen=(numbers[0], len(chosen)),
+            rejected=(numbers[1], len(rejected)),
+        )
+        if self.max_length is not None and shape.longest > self.max_length:
             raise _Refusal(f"longer than {self.max_length} tokens")
-        self.lengths.append(length)
+        if self.max_tokens is not None and row_tokens([shape]) > self.max_tokens:
+            raise _Refusal(f"prompt and responses have more than {self.max_tokens} tokens")
+        group.responses = known
+        self.shapes.append(shape)
         self._pairs.append(_Pair(row=index, prompt=prompt, chosen=chosen, rejected=rejected))
 
     def _prompt(self, prompt: Any, images: int) -> tuple[str, bool]:
@@ -159,27 +229,51 @@ class PairDataset(Dataset[Example]):
             raise _Refusal(f"{key} holds an image token")
         return tuple(tokens) if row.get(f"{key}_complete") is False else (*tokens, end)
 
-    def _length(self, prompt: str, images: list[Any]) -> int:
-        before, seen, length = self._seen
-        if before == prompt and len(seen) == len(images) and all(map(operator.is_, seen, images)):
-            return length
+    def _group(self, prompt: str, images: list[Any]) -> _Group:
+        key = _hash("\0".join((prompt, *map(self._content, images))).encode())
+        if key in self._groups:
+            return self._groups[key]
         opened = [open_image(image) for image in images]
-        if self.max_length is None:
-            length = len(self.tokenizer(prompt, add_special_tokens=False)["input_ids"])
-        else:
-            length = len(process(self.processor, [prompt], [opened])["input_ids"][0])
-        self._seen = (prompt, images, length)
-        return length
+        sizes = tuple(image.size for image in opened)
+        ids = process(self.tokenizer, [prompt], [])["input_ids"][0].tolist()
+        if not self._media.isdisjoint(set(ids) - {self._mark}):
+            raise _Refusal("the prompt holds a placeholder of something else than an image")
+        text = len(ids)
+        if sizes not in self._image_tokens:
+            try:
+                whole = process(self.processor, [prompt], [opened])
+            except (ValueError, IndexError, TypeError, RuntimeError) as reason:
+                raise _Refusal(f"the processor refuses the prompt ({reason})") from reason
+            self._image_tokens[sizes] = len(whole["input_ids"][0]) - text
+        number = len(self._keys)
+        self._keys.append(key)
+        self._groups[key] = _Group(number=number, tokens=text + self._image_tokens[sizes], responses={})
+        return self._groups[key]
+
+    def _content(self, image: Any) -> str:
+        """A hash of an image's bytes or pixels."""
+        if isinstance(image, Mapping):
+            image = image.get("bytes") or image.get("path")
+        if isinstance(image, Image.Image):
+            return f"{image.mode} {image.size} {_hash(image.tobytes())}"
+        if isinstance(image, str | Path):
+            path = str(image)
+            if path not in self._digests:
+                self._digests[path] = _hash(Path(path).read_bytes()) if Path(path).is_file() else path
+            return self._digests[path]
+        return _hash(image) if isinstance(image, bytes) else repr(image)
 
 
-def read_pairs(rows: Any, processor: Any, max_length: int | None = None) -> PairDataset | None:
+def read_pairs(
+    rows: Any, processor: Any, max_length: int | None = None, max_tokens: int | None = None
+) -> PairDataset | None:
     """The data set of preference rows, saying what is left out; a data set or None stays what it is.
 
     Raises MixprefError where no row can be trained on.
     """
     if rows is None or isinstance(rows, PairDataset):
         return rows
-    pairs = PairDataset(rows, processor, max_length)
+    pairs = PairDataset(rows, processor, max_length, max_tokens)
     reasons = "; ".join(f"{reason} ({count})" for reason, count in pairs.reasons().items())
     if not len(pairs):
         raise MixprefError(f"none of the {len(rows)} preference pairs can be trained on: {reasons or 'there is none'}")
@@ -195,14 +289,22 @@ class _Refusal(Exception):
 def process(processor: Any, prompts: Sequence[str], images: Sequence[Sequence[Image.Image]]) -> dict[str, Any]:
     """The processor's tensors for rendered prompts and the images of each, padded to one length."""
     bos = getattr(getattr(processor, "tokenizer", processor), "bos_token", None)
-    settings: dict[str, Any] = {"padding": True, "return_tensors": "pt"}
+    settings: dict[str, Any] = {"padding": len(prompts) > 1, "return_tensors": "pt"}
     # Most chat templates write the first token themselves; a second one would be a prompt never seen.
     if bos and all(prompt.startswith(bos) for prompt in prompts):
         settings["add_special_tokens"] = False
-    # Processors disagree about rows without images in a list of lists; a batch without any passes none.
-    if pictures := [list(each) for each in images if each]:
-        settings["images"] = pictures
-    return dict(processor(text=list(prompts), **settings))
+    if any(images):
+        settings["images"] = [list(each) for each in images]
+    inputs = dict(processor(text=list(prompts), **settings))
+    # PaliGemma's, for a loss that is not ours.
+    inputs.pop("labels", None)
+    return inputs
+
+
+def response_kind(processor: Any, name: str) -> int:
+    """Token type of a response in the processor's tensor `name`: 0, text; but PaliGemma alone tells what is to be
+    predicted (1) from the prompt (0)."""
+    return int(name == "token_type_ids" and type(processor).__name__.startswith("PaliGemma"))
 
 
 def open_image(image: Any) -> Image.Image:
@@ -217,6 +319,15 @@ def open_image(image: Any) -> Image.Image:
         return image.convert("RGB")
     except (OSError, ValueError, SyntaxError, AttributeError, Image.DecompressionBombError) as reason:
         raise _Refusal(f"an image cannot be opened ({type(reason).__name__})") from reason
+
+
+def response_key(group: str, response: Sequence[int]) -> str:
+    """What tells a response from all others: a hash of prompt, images and tokens."""
+    return _hash(f"{group} {' '.join(map(str, response))}".encode())
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def end_of_turn(processor: Any) -> int:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mixpref.training.objective import Parts
-from mixpref.training.plain import Batch
+from mixpref.training.packing import Batch
 
 MEANS = (
     "loss",
@@ -31,13 +31,13 @@ def zeros() -> Tensor:
     return torch.zeros(len(SUMS), dtype=torch.float64)
 
 
-def summed(parts: Parts, policy: Tensor, reference: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
+def summed(parts: Parts, policy: Tensor, reference: Tensor, batch: Batch) -> Tensor:
     """Sums [len(SUMS)] over the B pairs of a micro-batch that count.
 
-    policy, reference: log-probabilities [2B]. lengths: tokens of the responses [2B].
+    policy, reference: log-probabilities [U] of its responses.
     """
     chosen, rejected = parts.chosen_rewards, parts.rejected_rewards
-    tokens = torch.stack(batch["inputs"]["attention_mask"].chunk(2)).sum((0, 2))
+    sides = batch["chosen"], batch["rejected"]
     columns = (
         parts.loss,
         parts.dpo,
@@ -47,10 +47,10 @@ def summed(parts: Parts, policy: Tensor, reference: Tensor, lengths: Tensor, bat
         rejected,
         chosen - rejected,
         chosen > rejected,
-        *policy.chunk(2),
-        -reference.chunk(2)[0] / lengths.chunk(2)[0],
-        tokens,
-        torch.ones_like(tokens),
+        *(policy[side] for side in sides),
+        -(reference / batch["lengths"])[sides[0]],
+        batch["tokens"],
+        torch.ones_like(batch["tokens"]),
     )
     return torch.stack([each.detach().double()[batch["counts"]].sum() for each in columns]).cpu()
 

@@ -14,11 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from mixpref.training.data import Example, process
+from mixpref.training.data import Example, process, response_key, response_kind
 
 Batch = dict[str, Any]
 """`inputs`: what the model takes, each tensor with 2B sequences, the B chosen before the B rejected. `response`
-[2B, S]: where the responses' tokens are. `counts` [B]: whether the pair has a part in the loss."""
+[2B, S]: where the responses' tokens are. `lengths`, `keys` [2B]: how many they are, and their hashes. `chosen`,
+`rejected` [B]: the responses of each pair. `tokens` [B]: of the pair's two sequences. `counts` [B]: whether the pair
+has a part in the loss."""
 
 
 class PlainCollator:
@@ -44,7 +46,7 @@ class PlainCollator:
             if not isinstance(value, Tensor):
                 inputs[name] = value * 2
             elif value.shape == ids.shape:
-                inputs[name] = torch.full(size, self._kind(name), dtype=value.dtype)
+                inputs[name] = torch.full(size, response_kind(self.processor, name), dtype=value.dtype)
             else:
                 # Images follow each other in the order of the prompts, however many tensors' rows each has.
                 inputs[name] = torch.cat((value, value))
@@ -57,11 +59,17 @@ class PlainCollator:
             for name, value in prompts.items():
                 if isinstance(value, Tensor) and value.shape == ids.shape:
                     inputs[name][row, :start] = value[pair][mask[pair]]
-        return {"inputs": inputs, "response": response, "counts": torch.tensor([each.counts for each in examples])}
-
-    def _kind(self, name: str) -> int:
-        """Token type of a response: 0, text. PaliGemma alone tells what is to be predicted (1) from the prompt (0)."""
-        return int(name == "token_type_ids" and type(self.processor).__name__.startswith("PaliGemma"))
+        return {
+            "inputs": inputs,
+            "response": response,
+            "lengths": response.sum(1),
+            "keys": [response_key(each.key, each.chosen) for each in examples]
+            + [response_key(each.key, each.rejected) for each in examples],
+            "chosen": torch.arange(len(examples)),
+            "rejected": torch.arange(len(examples), 2 * len(examples)),
+            "tokens": torch.stack(inputs["attention_mask"].chunk(2)).sum((0, 2)),
+            "counts": torch.tensor([each.counts for each in examples]),
+        }
 
 
 def response_logps(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -86,7 +86,8 @@ def _trainer(run: Run, role: str, rows: list[dict[str, Any]], folder: Path) -> M
     from mixpref.training.trainer import MPOTrainer
 
     model, processor = _load(run)
-    pairs = read_pairs(rows, processor, run.recipe.training.max_length)
+    recipe = run.recipe.training
+    pairs = read_pairs(rows, processor, recipe.max_length, recipe.max_tokens_per_row)
     assert pairs is not None
     return MPOTrainer(
         model,
@@ -139,6 +140,14 @@ def _config(run: Run, role: str, pairs: int, folder: Path) -> MPOConfig:
         lr_scheduler_type=recipe.lr_scheduler,
         max_grad_norm=recipe.max_grad_norm,
         bf16=recipe.bf16,
+        step=recipe.step,
+        reference=recipe.reference,
+        # All roles start from the same model, and learn from the same pairs.
+        reference_cache=str(run.path / "reference") if recipe.reference == "cached" else None,
+        max_tokens_per_row=recipe.max_tokens_per_row,
+        max_pairs_per_group=recipe.max_pairs_per_group,
+        freeze=list(recipe.freeze),
+        activation_checkpointing=recipe.gradient_checkpointing,
         logging_steps=recipe.logging_steps,
         save_steps=recipe.save_steps,
         # One more than is needed: the last may be torn.

@@ -2,8 +2,10 @@
 
 What it adds to Trainer, beside the objective:
 
+- The unit of work is a prompt with its images, its different responses and the pairs among them (`shared`): nothing is
+  computed twice. `step="plain"` computes every response as a sequence of its own instead.
 - The loss of an optimizer step is the mean over all its pairs, however they are cut into micro-batches, dealt to
-  processes, and whatever is left for an epoch's last step.
+  processes, and whatever is left for an epoch's last step. To Trainer a step is one batch: accumulation happens here.
 - delta is updated once a step, from the rewards of all its pairs, before it is used. With one micro-batch a step that
   costs nothing. With more, delta has to be known before the first backward pass, so the step's log-probabilities are
   computed once ahead without gradients; those of the reference are kept for the step itself. `delta_lags` does
@@ -14,8 +16,8 @@ What it adds to Trainer, beside the objective:
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,36 +36,33 @@ from transformers import (
 from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 
 from mixpref.errors import MixprefError
-from mixpref.progress import say
 from mixpref.training import checkpoints, metrics
-from mixpref.training.batches import StepBatches, StepLoader
 from mixpref.training.callbacks import ProgressBar
+from mixpref.training.checks import check_finite, check_first_loss
 from mixpref.training.config import MPOConfig
-from mixpref.training.data import Example, PairDataset, read_pairs
+from mixpref.training.data import PairDataset, read_pairs
 from mixpref.training.dropout import disable_dropout
-from mixpref.training.objective import Parts, RunningDelta, first_loss, mpo_loss
-from mixpref.training.plain import Batch, PlainCollator, response_logps
+from mixpref.training.freezing import adapted, freeze
+from mixpref.training.loading import step_loader
+from mixpref.training.objective import Parts, RunningDelta, mpo_loss
+from mixpref.training.packing import Batch
+from mixpref.training.reference import Reference
+from mixpref.training.shared import image_features, sees_alike
+from mixpref.training.steps import choose
 
 __all__ = ["MPOConfig", "MPOTrainer"]
-
-_FIRST_LOSS_TOLERANCE = 0.01
 
 
 @dataclass
 class _Step:
     """The optimizer step at work."""
 
-    batches: list[Batch]
-    pairs: int
-    """Pairs that count, over all micro-batches and processes."""
-    sums: Tensor = field(default_factory=metrics.zeros)
-    done: int = 0
-    """Micro-batches that have been worked."""
+    delta: float = 0.0
     ahead: bool = False
     """Whether delta has already taken in this step's rewards."""
+    sums: Tensor = field(default_factory=metrics.zeros)
     reference: list[Tensor] = field(default_factory=list)
     """The reference's log-probabilities of micro-batches not yet worked, as far as they are known."""
-    delta: float = 0.0
 
 
 class MPOTrainer(Trainer):
@@ -71,7 +70,8 @@ class MPOTrainer(Trainer):
 
     model: the model, or what AutoModelForImageTextToText loads. It is the policy; a frozen copy of it is the reference,
     unless `ref_model` gives another. So to resume, too, begin with the initial model: the checkpoint's weights go into
-    the policy alone.
+    the policy alone. Where the model is a peft adapter, the reference is the model without it.
+    peft_config: makes such an adapter of the model, a LoraConfig for example.
     train_dataset, eval_dataset: rows as in `mixpref.training.data`; rows that cannot be trained on are left out, see
     `train_dataset.refused`.
     processing_class: the model's processor; loaded with the model where that is a name.
@@ -90,6 +90,7 @@ class MPOTrainer(Trainer):
         eval_dataset: Any = None,
         processing_class: Any = None,
         ref_model: nn.Module | None = None,
+        peft_config: Any = None,
         **more: Any,
     ) -> None:
         args = args or MPOConfig(output_dir="mpo")
@@ -100,33 +101,42 @@ class MPOTrainer(Trainer):
         if isinstance(model, str | Path):
             processing_class = processing_class or AutoProcessor.from_pretrained(model)
             model = AutoModelForImageTextToText.from_pretrained(model, dtype=torch.float32)
+        if peft_config is not None:
+            model = adapted(model, peft_config)
         if processing_class is None:
             raise MixprefError("MPOTrainer needs the model's processor: give it as processing_class")
         tokenizer = getattr(processing_class, "tokenizer", processing_class)
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
-        if args.disable_dropout:
-            disable_dropout(model)
-        reference = copy.deepcopy(model) if ref_model is None else ref_model
-        self.reference = reference.eval().requires_grad_(False)
+        disable_dropout(model, dropout=args.disable_dropout, drop_path=args.disable_drop_path)
+        cached, own = args.reference == "cached", ref_model is None
+        if ref_model is None and not cached and not hasattr(model, "disable_adapter"):
+            ref_model = copy.deepcopy(model)
+        if ref_model is not None:
+            ref_model.eval().requires_grad_(False)
+        freeze(model, args.freeze)
+        self._logps, collator = choose(args.step, [each for each in (model, ref_model) if each is not None])
+        # A reference from elsewhere may see in another way.
+        self._sees_alike = args.step == "shared" and own and sees_alike(model)
+        path = Path(args.reference_cache) if args.reference_cache else None
+        self.reference = Reference(ref_model, model, self._logps, cached=cached, path=path)
         self.delta = RunningDelta()
         self.tokens = 0
         """Tokens of prompts and responses that the policy was trained on so far."""
         self._sums = metrics.zeros()
         self._evaluated = metrics.zeros()
-        self._step = _Step([], 0)
-        if isinstance(eval_dataset, dict):
-            eval_dataset = {
-                name: read_pairs(rows, processing_class, args.max_length) for name, rows in eval_dataset.items()
-            }
-        else:
-            eval_dataset = read_pairs(eval_dataset, processing_class, args.max_length)
+        self._step = _Step()
+        self.args, self.processing_class = args, processing_class
         super().__init__(
             model=model,
             args=args,
-            data_collator=more.pop("data_collator", None) or PlainCollator(processing_class),
-            train_dataset=read_pairs(train_dataset, processing_class, args.max_length),
-            eval_dataset=eval_dataset,
+            data_collator=more.pop("data_collator", None) or collator(processing_class),
+            train_dataset=self._read(train_dataset),
+            eval_dataset=(
+                {name: self._read(rows) for name, rows in eval_dataset.items()}
+                if isinstance(eval_dataset, dict)
+                else self._read(eval_dataset)
+            ),
             processing_class=processing_class,
             **more,
         )
@@ -134,7 +144,8 @@ class MPOTrainer(Trainer):
         self.loss_is_scaled_for_ga = True
         # Where delta has no part in the loss, it is not worth a forward pass.
         self._lags = args.delta_lags or not args.bco_weight
-        self.reference.to(args.device)
+        if ref_model is not None:
+            ref_model.to(args.device)
         self._bar = ProgressBar()
         for callback in (PrinterCallback, DEFAULT_PROGRESS_CALLBACK):
             self.remove_callback(callback)
@@ -143,69 +154,62 @@ class MPOTrainer(Trainer):
 
     # Data
 
-    def get_train_dataloader(self) -> DataLoader[Example]:
+    def get_train_dataloader(self) -> DataLoader[Any]:
         args = self.args
-        return self._loader(
+        return step_loader(
             self.train_dataset,
+            self.data_collator,
+            args,
             step_pairs=args.step_pairs,
-            micro_pairs=args.per_device_train_batch_size,
             seed=args.seed if args.data_seed is None else args.data_seed,
+            # A budget of tokens takes the place of a number of pairs.
+            micro_pairs=None if args.max_tokens_per_row else args.per_device_train_batch_size,
         )
 
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Example]:
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
         own: Any = self.eval_dataset
         rows = own if eval_dataset is None else own[eval_dataset] if isinstance(eval_dataset, str) else eval_dataset
-        pairs = read_pairs(rows, self.processing_class, self.args.max_length)
+        pairs = self._read(rows)
         if pairs is None:
             raise ValueError("evaluation needs an eval_dataset")
+        self._fill_reference(pairs)
         size = self.args.per_device_eval_batch_size
-        return self._loader(pairs, step_pairs=size * self.args.world_size, micro_pairs=size, seed=None)
+        return step_loader(
+            pairs, self.data_collator, self.args, step_pairs=size * self.args.world_size, micro_pairs=None
+        )
 
-    def _loader(self, pairs: PairDataset, *, step_pairs: int, micro_pairs: int, seed: int | None) -> StepLoader:
-        """Not prepared by accelerate: the batches know the processes, and repeat no pair to fill the last ones."""
+    def _read(self, rows: Any) -> PairDataset | None:
         args = self.args
-        batches = StepBatches(
-            pairs.lengths,
-            step_pairs=step_pairs,
-            micro_pairs=micro_pairs,
-            rank=args.process_index,
-            processes=args.world_size,
-            seed=seed,
-        )
-        return StepLoader(
-            pairs,
-            batch_sampler=batches,
-            collate_fn=self.data_collator,
-            num_workers=args.dataloader_num_workers,
-            persistent_workers=args.dataloader_persistent_workers,
-            prefetch_factor=args.dataloader_prefetch_factor,
-            pin_memory=args.dataloader_pin_memory and torch.cuda.is_available(),
-            # One of its own: the loader's draws shall not move the model's.
-            generator=torch.Generator(),
-        )
+        return read_pairs(rows, self.processing_class, args.max_length, args.max_tokens_per_row)
 
     # The step
 
     def get_batch_samples(
         self, epoch_iterator: Any, num_batches: int, device: torch.device
-    ) -> tuple[list[Batch], Tensor | int | None]:
-        """The micro-batches of the next step, and the pairs of the step over all processes."""
-        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
-        pairs = torch.tensor(sum(int(batch["counts"].sum()) for batch in batches), device=device)
-        self._step = _Step(batches, int(self.accelerator.reduce(pairs, "sum")))
-        return batches, self._step.pairs
+    ) -> tuple[list[Any], Tensor | int | None]:
+        """The next step, a list of micro-batches, and its pairs over all processes."""
+        steps, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        pairs = torch.tensor(sum(int(batch["counts"].sum()) for step in steps for batch in step), device=device)
+        return steps, int(self.accelerator.reduce(pairs, "sum"))
 
-    def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Tensor | int | None = None) -> Tensor:
-        step = self._step
-        if step.done == 0:
-            step.delta = self.delta.value
-            if len(step.batches) > 1 and not self._lags:
-                self._look_ahead(model)
-        loss = super().training_step(model, inputs, num_items_in_batch)
-        step.done += 1
-        if step.done == len(step.batches):
-            self._finish_step()
-        return loss
+    def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Tensor | int | None = None) -> Tensor:
+        """One optimizer step's gradients: the micro-batches' one after the other, reduced over processes at the last.
+
+        Returns this process's share of the loss. Raises MixprefError where the loss says that something is wrong.
+        """
+        batches: list[Batch] = inputs
+        self._step = _Step(delta=self.delta.value)
+        if len(batches) > 1 and not self._lags:
+            self._look_ahead(model, batches)
+        total = torch.zeros((), device=self.args.device)
+        for number, batch in enumerate(batches, start=1):
+            last = number == len(batches)
+            self.accelerator.gradient_state._set_sync_gradients(last)
+            with nullcontext() if last else self.accelerator.no_sync(model):
+                total += super().training_step(model, batch, num_items_in_batch)
+        assert num_items_in_batch is not None
+        self._finish_step(int(num_items_in_batch))
+        return total
 
     def compute_loss(
         self,
@@ -218,14 +222,15 @@ class MPOTrainer(Trainer):
         if num_items_in_batch is None:
             raise ValueError("compute_loss is a part of an optimizer step; use evaluate() or predict() elsewhere")
         step = self._step
-        reference = step.reference.pop(0) if step.reference else self._reference_logps(inputs)
-        policy, lengths = response_logps(model, inputs)
+        self._look(model, inputs)
+        reference = step.reference.pop(0) if step.reference else self._reference_logps(model, inputs)
+        policy, _ = self._logps(model, inputs)
         if not step.ahead:
             value = self.delta.update(self._rewards(policy, reference, inputs))
             if not self._lags:
                 step.delta = value
-        parts = self._parts(policy, reference, lengths, step.delta)
-        step.sums += metrics.summed(parts, policy, reference, lengths, inputs)
+        parts = self._parts(policy, reference, inputs, step.delta)
+        step.sums += metrics.summed(parts, policy, reference, inputs)
         loss = parts.loss[inputs["counts"]].sum() / num_items_in_batch
         if not inputs["counts"].any():
             # No pair counts here, but all processes have to take part in the backward pass.
@@ -233,67 +238,72 @@ class MPOTrainer(Trainer):
         # Gradients are averaged over the processes, where a sum is wanted.
         return loss * self.args.world_size
 
-    def _look_ahead(self, model: nn.Module) -> None:
+    def _look_ahead(self, model: nn.Module, batches: list[Batch]) -> None:
         """Let delta take in the rewards of the whole step before its first backward pass."""
         step = self._step
         model.train()
         rewards = []
         with torch.no_grad(), self.compute_loss_context_manager():
-            for batch in map(self._prepare_inputs, step.batches):
-                step.reference.append(self._reference_logps(batch))
-                rewards.append(self._rewards(response_logps(model, batch)[0], step.reference[-1], batch))
+            for batch in map(self._prepare_inputs, batches):
+                self._look(model, batch)
+                step.reference.append(self._reference_logps(model, batch))
+                rewards.append(self._rewards(self._logps(model, batch)[0], step.reference[-1], batch))
         step.delta = self.delta.update(torch.cat(rewards))
         step.ahead = True
 
-    def _finish_step(self) -> None:
+    def _look(self, model: nn.Module, batch: Batch) -> None:
+        """Where nothing of seeing is trained, policy and reference share the images' features."""
+        if self._sees_alike:
+            batch["features"] = image_features(model, batch)
+
+    def _finish_step(self, pairs: int) -> None:
         """Count the step's sums in. Raises MixprefError where its loss says that something is wrong."""
-        step = self._step
-        sums = self.accelerator.reduce(step.sums.to(self.args.device), "sum").cpu()
-        means = dict(zip(metrics.SUMS, (sums / step.pairs).tolist(), strict=True))
-        number = self.state.global_step + 1
-        if not math.isfinite(means["loss"]):
-            found = ", ".join(f"{name} {means[name]:.4g}" for name in (*metrics.MEANS[1:4], *metrics.MEANS[-2:]))
-            raise MixprefError(
-                f"the loss of step {number} is {means['loss']} ({found}); stopped before it could reach the model. A "
-                "lower learning_rate or max_grad_norm may help, or float32 in place of half precision"
-            )
-        if number == 1:
-            self._check_first_loss(means["loss"], means["reference_nll"])
+        sums = self.accelerator.reduce(self._step.sums.to(self.args.device), "sum").cpu()
+        means = dict(zip(metrics.SUMS, (sums / pairs).tolist(), strict=True))
+        check_finite(means, self.state.global_step + 1)
+        if self.state.global_step == 0:
+            check_first_loss(means, self.args)
         self._sums += sums
         self.tokens += int(sums[metrics.SUMS.index("tokens")])
 
-    def _check_first_loss(self, loss: float, nll: float) -> None:
-        args = self.args
-        constant = first_loss(dpo_weight=args.dpo_weight, bco_weight=args.bco_weight)
-        expected = constant + args.sft_weight * nll
-        weighted = "NLL" if args.sft_weight == 1 else f"{args.sft_weight:g} NLL"
-        if self.is_world_process_zero():
-            say(f"first loss: expected {constant:.5f} + {weighted} = {expected:.5f}, found {loss:.5f}")
-        if args.check_first_loss and abs(loss - expected) > _FIRST_LOSS_TOLERANCE * abs(expected):
-            raise MixprefError(
-                f"the first loss is {loss:.5f}, but with the policy equal to the reference it is {expected:.5f} "
-                f"({constant:.5f} + {weighted} of the chosen responses): the policy is not the reference. Look for "
-                "dropout or drop path left on, weights that were not loaded, or a ref_model that is another model; "
-                "where that is meant, set check_first_loss=False"
-            )
+    def _reference_logps(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The reference's log-probabilities [U] of a micro-batch's responses."""
+        with self.accelerator.autocast():
+            return self.reference(model, batch)
 
-    def _reference_logps(self, batch: Batch) -> Tensor:
-        with torch.no_grad(), self.accelerator.autocast():
-            return response_logps(self.reference, batch)[0]
+    def _fill_reference(self, *datasets: PairDataset | None) -> None:
+        """Compute those of the reference's log-probabilities that are to be cached and not there yet."""
+        args, model = self.args, self.model
+        assert model is not None
+        for pairs in datasets if self.reference.cached else ():
+            if pairs is None or not (missing := self.reference.missing(pairs.keys())):
+                continue
+            loader = step_loader(
+                pairs,
+                self.data_collator,
+                args,
+                step_pairs=args.step_pairs,
+                micro_pairs=None if args.max_tokens_per_row else args.per_device_train_batch_size,
+                only=pairs.covering(missing),
+            )
+            steps = (map(self._prepare_inputs, step) for step in loader)
+            with self.accelerator.autocast():
+                self.reference.fill(model, steps, len(loader), rank=args.process_index)
 
     def _rewards(self, policy: Tensor, reference: Tensor, batch: Batch) -> Tensor:
         """Rewards of the pairs that count, chosen and rejected."""
-        return self.args.beta * (policy.detach() - reference)[batch["counts"].repeat(2)]
+        rewards = self.args.beta * (policy.detach() - reference)
+        return torch.cat([rewards[batch[side]][batch["counts"]] for side in ("chosen", "rejected")])
 
-    def _parts(self, policy: Tensor, reference: Tensor, lengths: Tensor, delta: float) -> Parts:
+    def _parts(self, policy: Tensor, reference: Tensor, batch: Batch, delta: float) -> Parts:
         args = self.args
-        (chosen, rejected), (reference_chosen, reference_rejected) = policy.chunk(2), reference.chunk(2)
+        chosen, rejected = batch["chosen"], batch["rejected"]
         _, parts = mpo_loss(
-            chosen,
-            rejected,
-            reference_chosen,
-            reference_rejected,
-            lengths.chunk(2)[0],
+            policy[chosen],
+            policy[rejected],
+            reference[chosen],
+            reference[rejected],
+            batch["lengths"][chosen],
             delta=delta,
             beta=args.beta,
             dpo_weight=args.dpo_weight,
@@ -307,13 +317,15 @@ class MPOTrainer(Trainer):
     def prediction_step(
         self, model: nn.Module, inputs: Any, prediction_loss_only: bool, ignore_keys: list[str] | None = None
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        inputs = self._prepare_inputs(inputs)
+        losses = []
         with torch.no_grad(), self.compute_loss_context_manager():
-            reference = self._reference_logps(inputs)
-            policy, lengths = response_logps(model, inputs)
-            parts = self._parts(policy, reference, lengths, self.delta.value)
-        self._evaluated += metrics.summed(parts, policy, reference, lengths, inputs)
-        return parts.loss.mean(), None, None
+            for batch in map(self._prepare_inputs, inputs):
+                reference = self._reference_logps(model, batch)
+                policy, _ = self._logps(model, batch)
+                parts = self._parts(policy, reference, batch, self.delta.value)
+                self._evaluated += metrics.summed(parts, policy, reference, batch)
+                losses.append(parts.loss)
+        return torch.cat(losses).mean(), None, None
 
     def evaluation_loop(
         self,
@@ -356,6 +368,8 @@ class MPOTrainer(Trainer):
             if not found:
                 raise MixprefError(f"there is no complete checkpoint in {self.args.output_dir} to resume from")
             resume_from_checkpoint = str(found[-1])
+        own = self.eval_dataset
+        self._fill_reference(self.train_dataset, *(own.values() if isinstance(own, dict) else (own,)))
         self.delta, self.tokens = RunningDelta(), 0
         self._sums.zero_()
         if resume_from_checkpoint:

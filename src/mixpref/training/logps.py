@@ -1,0 +1,63 @@
+"""Log-probabilities of tokens from hidden states, without ever keeping the logits.
+
+The vocabulary is the widest dimension of a model: logits of a whole step are often larger than all else together. Here
+the head works on a few tokens at a time and is computed again in the backward pass. The head is called as a module, so
+whatever stands in its place or shards its weights - LoRA, FSDP, ZeRO - does its work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.utils.checkpoint import checkpoint
+
+_LOGITS = 2**23
+"""Logits at a time: 32 MB in float32."""
+
+
+def token_logps(
+    head: nn.Module, hidden: Tensor, tokens: Tensor, scale: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
+    """Log-probabilities [T], in nats and at least float32, of `tokens` [T] after the hidden states [T, H] before them.
+
+    head: hidden states to logits [T, V]. scale: what the model does to its logits (`logit_scale`), None for nothing.
+    """
+    width = getattr(head, "out_features", None) or head.get_parameter("weight").shape[0]
+    size = max(1, _LOGITS // int(width))
+    if len(tokens) <= size:
+        return _logps(head, hidden, tokens, scale)
+    pieces = zip(hidden.split(size), tokens.split(size), strict=True)
+    if not torch.is_grad_enabled():
+        return torch.cat([_logps(head, some, their, scale) for some, their in pieces])
+    return torch.cat([checkpoint(_logps, head, some, their, scale, use_reentrant=False) for some, their in pieces])
+
+
+def _logps(head: nn.Module, hidden: Tensor, tokens: Tensor, scale: Callable[[Tensor], Tensor] | None) -> Tensor:
+    logits = head(hidden)
+    if scale is not None:
+        logits = scale(logits)
+    return -cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), tokens, reduction="none")
+
+
+def logit_scale(config: Any) -> Callable[[Tensor], Tensor] | None:
+    """What models of this configuration do to the head's logits: cap them (Gemma), multiply (Cohere) or divide them
+    (Granite); None: nothing."""
+    text = config.get_text_config()
+    cap = getattr(text, "final_logit_softcapping", None)
+    times = getattr(text, "logit_scale", None)
+    over = getattr(text, "logits_scaling", None)
+    if cap is None and times is None and over is None:
+        return None
+
+    def scale(logits: Tensor) -> Tensor:
+        if times is not None:
+            logits = logits * times
+        if over is not None:
+            logits = logits / over
+        return logits if cap is None else torch.tanh(logits / cap) * cap
+
+    return scale
