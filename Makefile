@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= runs/demo
 
-.PHONY: venv demo test test-all check bench wheel clean
+.PHONY: venv demo test test-all check bench bench-step wheel clean
 
 venv: .venv/ready
 
@@ -35,6 +35,10 @@ check: venv
 # Three seeds of the demo with the baselines, and the table of docs/benchmarks.md.
 bench: venv
 	$(BIN)/python -m benchmarks.demo
+
+# A training step against TRL's, in time, memory and gradients.
+bench-step: .venv/peers
+	$(BIN)/python -m benchmarks.step
 
 # The wheel in an empty environment, away from the checkout.
 wheel: venv

@@ -29,3 +29,16 @@ def test_all_kinds_of_rates():
     assert disable_dropout(model) == 3
     assert [model[0].p, model[1].p, model[2].drop_prob] == [0, 0, 0]
     assert model[2].layer_norm_eps == 1e-6
+
+
+def test_dropout_and_drop_path_are_apart():
+    class Path(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.drop_path_rate = 0.2
+
+    model = nn.Sequential(nn.Dropout(0.1), Path())
+    assert disable_dropout(model, drop_path=False) == 1
+    assert (model[0].p, model[1].drop_path_rate) == (0, 0.2)
+    assert disable_dropout(model, dropout=False) == 1
+    assert model[1].drop_path_rate == 0

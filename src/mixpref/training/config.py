@@ -49,6 +49,13 @@ class MPOConfig(TrainingArguments):
         default=None,
         metadata={"help": "Directory that keeps cached log-probabilities of the reference for the next training."},
     )
+    feature_cache: str | None = field(
+        default=None,
+        metadata={
+            "help": "Directory that keeps what a frozen vision tower and projector make of the images, so that they "
+            "see each image once in all trainings: a file for each prompt, of image tokens x hidden size numbers."
+        },
+    )
     max_tokens_per_row: int | None = field(
         default=None,
         metadata={

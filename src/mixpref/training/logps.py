@@ -12,11 +12,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
 _LOGITS = 2**23
 """Logits at a time: 32 MB in float32."""
+_ROWS = 32
+"""Tokens whose logits are worked at a time where they are there."""
 
 
 def token_logps(
@@ -40,7 +41,34 @@ def _logps(head: nn.Module, hidden: Tensor, tokens: Tensor, scale: Callable[[Ten
     logits = head(hidden)
     if scale is not None:
         logits = scale(logits)
-    return -cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), tokens, reduction="none")
+    return _Gathered.apply(logits, tokens)
+
+
+class _Gathered(torch.autograd.Function):
+    """Log-softmax at one token a row: logits [T, V] and tokens [T] to [T], in float32 or wider.
+
+    Of the two or three tensors [T, V] that cross-entropy needs, this one needs none besides the logits: a few rows are
+    worked at a time, and the backward pass turns the logits into their gradient in place.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, tokens: Tensor) -> Tensor:
+        dtype = torch.promote_types(logits.dtype, torch.float32)
+        totals = torch.cat([some.to(dtype).logsumexp(-1) for some in logits.split(_ROWS)])
+        ctx.save_for_backward(logits, tokens, totals)
+        return logits.gather(1, tokens[:, None])[:, 0].to(dtype) - totals
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        logits, tokens, totals = ctx.saved_tensors
+        (gradient,) = gradients
+        pieces = zip(*(each.split(_ROWS) for each in (logits, tokens, totals, gradient)), strict=True)
+        for some, their, total, weight in pieces:
+            shares = (some.to(total.dtype) - total[:, None]).exp_().mul_(-weight[:, None])
+            shares.scatter_add_(1, their[:, None], weight[:, None])
+            some.copy_(shares)
+        return logits, None
 
 
 def logit_scale(config: Any) -> Callable[[Tensor], Tensor] | None:

@@ -12,7 +12,8 @@ from mixpref.training.data import Example, process, response_key, response_kind
 from mixpref.training.prefix import Branches, Layout
 
 Batch = dict[str, Any]
-"""`inputs`: what the model takes, one row of S tokens. `layout`: where in it what stands. `predicts`, `targets` [T]:
+"""`inputs`: what the model takes, one row of S tokens. `layout`: where in it what stands; `group_keys`: hashes of its
+prompts and their images. `predicts`, `targets` [T]:
 the places that predict the responses' tokens, and these tokens; `owners` [T]: the response, of U, that each is part of.
 `lengths`, `keys` [U]: the responses' tokens and hashes. `chosen`, `rejected` [B]: the responses of each pair. `tokens`
 [B]: of the pair's two sequences. `counts` [B]: whether the pair has a part in the loss."""
@@ -78,6 +79,7 @@ class PackedCollator:
             "predicts": torch.cat(predicts),
             "targets": torch.cat([torch.tensor(response) for group in said for response in said[group]]),
             "owners": torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths)),
+            "group_keys": [first.key for first in firsts.values()],
             "lengths": torch.tensor(lengths),
             "keys": [response_key(firsts[group].key, response) for group in said for response in said[group]],
             "chosen": torch.tensor([numbers[chosen] for _, chosen, _ in pairs]),

@@ -148,31 +148,29 @@ def attend(
             return sdpa_attention_forward(
                 module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
             )
-        key, value = _repeated(query, key, value)
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
         return _one(query, key, value, attention_mask, dropout, scale, softcap).transpose(1, 2).contiguous(), None
     for name in ("s_aux", "position_bias"):
         if kwargs.get(name) is not None:
             raise ValueError(f"{type(module).__name__} attends with {name}, which a shared prefix does not know")
-    key, value = _repeated(query, key, value)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     pieces: list[Tensor] = []
     for group, prompt_mask, response_masks in zip(masks.layout.groups, masks.prompts, masks.responses, strict=True):
         start, end = group.prompt
         before = key[:, :, start:end], value[:, :, start:end]
-        pieces.append(_one(query[:, :, start:end], *before, prompt_mask, dropout, scale, softcap))
+        pieces.append(_one(query[:, :, start:end], *before, prompt_mask, dropout, scale, softcap).transpose(1, 2))
         for (begin, stop), mask in zip(group.responses, response_masks, strict=True):
             keys, values = (
                 torch.cat((shared, own[:, :, begin:stop]), 2) for shared, own in zip(before, (key, value), strict=True)
             )
-            pieces.append(_one(query[:, :, begin:stop], keys, values, mask, dropout, scale, softcap))
-    return torch.cat(pieces, 2).transpose(1, 2).contiguous(), None
+            pieces.append(_one(query[:, :, begin:stop], keys, values, mask, dropout, scale, softcap).transpose(1, 2))
+    return torch.cat(pieces, 1), None
 
 
 def _repeated(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
     """Keys and values of grouped heads, once for every head of the queries."""
     times = query.shape[1] // key.shape[1]
-    return (key, value) if times == 1 else (key.repeat_interleave(times, 1), value.repeat_interleave(times, 1))
+    return key.repeat_interleave(times, 1), value.repeat_interleave(times, 1)
 
 
 def _one(
@@ -184,10 +182,22 @@ def _one(
     scale: float,
     softcap: float | None,
 ) -> Tensor:
-    """Attention of one branch; without a mask, causal."""
+    """Attention of one branch; without a mask, causal. Keys and values may have fewer heads than the queries."""
+    grouped = query.shape[1] != key.shape[1]
+    # The kernels of CUDA know grouped heads or a mask, not both; the copies cost memory.
+    if grouped and (softcap is not None or (mask is not None and query.is_cuda)):
+        key, value = _repeated(query, key, value)
+        grouped = False
     if softcap is None:
         return scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=mask is None, scale=scale
+            query,
+            key,
+            value,
+            attn_mask=mask,
+            dropout_p=dropout,
+            is_causal=mask is None,
+            scale=scale,
+            enable_gqa=grouped,
         )
     # No SDPA kernel caps the scores; Gemma 2 does.
     scores = softcap * torch.tanh(query @ key.transpose(-1, -2) * scale / softcap)

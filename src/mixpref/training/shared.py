@@ -97,7 +97,8 @@ def image_features(model: nn.Module, batch: Batch) -> Any:
     if "pixel_values" not in batch["inputs"]:
         return None
     with torch.no_grad():
-        return model(**batch["inputs"], **{_KEYWORD: None})
+        # Past DDP, whose forward waits for the other processes: their rows may have no images.
+        return unwrapped(model)(**batch["inputs"], **{_KEYWORD: None})
 
 
 def positions(model: nn.Module, batch: Batch) -> Tensor:

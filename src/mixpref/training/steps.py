@@ -1,14 +1,17 @@
-"""The two ways to compute a step's log-probabilities: shared, where nothing is computed twice, and plain."""
+"""From responses to losses: the two ways to their log-probabilities, shared and plain, and what pairs make of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from mixpref.errors import MixprefError
 from mixpref.training import plain, shared
+from mixpref.training.config import MPOConfig
+from mixpref.training.objective import Parts, mpo_loss
 from mixpref.training.packing import Batch, PackedCollator
 from mixpref.training.plain import PlainCollator
 
@@ -32,3 +35,27 @@ def choose(step: str, models: Sequence[nn.Module]) -> tuple[Logps, Callable[[Any
                 "set step='plain', which computes each as a sequence of its own"
             ) from reason
     return shared.response_logps, PackedCollator
+
+
+def rewards(policy: Tensor, reference: Tensor, batch: Batch, args: MPOConfig) -> Tensor:
+    """Rewards of the pairs of a micro-batch that count, the chosen before the rejected, of log-probabilities [U]."""
+    found = args.beta * (policy.detach() - reference)
+    return torch.cat([found[batch[side]][batch["counts"]] for side in ("chosen", "rejected")])
+
+
+def pair_losses(policy: Tensor, reference: Tensor, batch: Batch, args: MPOConfig, delta: float) -> Parts:
+    """The losses of a micro-batch's pairs [B], of log-probabilities [U] of its responses."""
+    chosen, rejected = batch["chosen"], batch["rejected"]
+    _, parts = mpo_loss(
+        policy[chosen],
+        policy[rejected],
+        reference[chosen],
+        reference[rejected],
+        batch["lengths"][chosen],
+        delta=delta,
+        beta=args.beta,
+        dpo_weight=args.dpo_weight,
+        bco_weight=args.bco_weight,
+        sft_weight=args.sft_weight,
+    )
+    return parts

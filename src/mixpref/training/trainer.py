@@ -42,13 +42,13 @@ from mixpref.training.checks import check_finite, check_first_loss
 from mixpref.training.config import MPOConfig
 from mixpref.training.data import PairDataset, read_pairs
 from mixpref.training.dropout import disable_dropout
+from mixpref.training.features import Features
 from mixpref.training.freezing import adapted, freeze
 from mixpref.training.loading import step_loader
-from mixpref.training.objective import Parts, RunningDelta, mpo_loss
+from mixpref.training.objective import RunningDelta
 from mixpref.training.packing import Batch
 from mixpref.training.reference import Reference
-from mixpref.training.shared import image_features, sees_alike
-from mixpref.training.steps import choose
+from mixpref.training.steps import choose, pair_losses, rewards
 
 __all__ = ["MPOConfig", "MPOTrainer"]
 
@@ -117,7 +117,8 @@ class MPOTrainer(Trainer):
         freeze(model, args.freeze)
         self._logps, collator = choose(args.step, [each for each in (model, ref_model) if each is not None])
         # A reference from elsewhere may see in another way.
-        self._sees_alike = args.step == "shared" and own and sees_alike(model)
+        seen = Path(args.feature_cache) if args.feature_cache else None
+        self._features = Features(model, seen) if args.step == "shared" and own else None
         path = Path(args.reference_cache) if args.reference_cache else None
         self.reference = Reference(ref_model, model, self._logps, cached=cached, path=path)
         self.delta = RunningDelta()
@@ -222,14 +223,14 @@ class MPOTrainer(Trainer):
         if num_items_in_batch is None:
             raise ValueError("compute_loss is a part of an optimizer step; use evaluate() or predict() elsewhere")
         step = self._step
-        self._look(model, inputs)
+        inputs = self._seen(model, inputs)
         reference = step.reference.pop(0) if step.reference else self._reference_logps(model, inputs)
         policy, _ = self._logps(model, inputs)
         if not step.ahead:
-            value = self.delta.update(self._rewards(policy, reference, inputs))
+            value = self.delta.update(rewards(policy, reference, inputs, self.args))
             if not self._lags:
                 step.delta = value
-        parts = self._parts(policy, reference, inputs, step.delta)
+        parts = pair_losses(policy, reference, inputs, self.args, step.delta)
         step.sums += metrics.summed(parts, policy, reference, inputs)
         loss = parts.loss[inputs["counts"]].sum() / num_items_in_batch
         if not inputs["counts"].any():
@@ -242,19 +243,18 @@ class MPOTrainer(Trainer):
         """Let delta take in the rewards of the whole step before its first backward pass."""
         step = self._step
         model.train()
-        rewards = []
+        found = []
         with torch.no_grad(), self.compute_loss_context_manager():
             for batch in map(self._prepare_inputs, batches):
-                self._look(model, batch)
+                batch = self._seen(model, batch)
                 step.reference.append(self._reference_logps(model, batch))
-                rewards.append(self._rewards(self._logps(model, batch)[0], step.reference[-1], batch))
-        step.delta = self.delta.update(torch.cat(rewards))
+                found.append(rewards(self._logps(model, batch)[0], step.reference[-1], batch, self.args))
+        step.delta = self.delta.update(torch.cat(found))
         step.ahead = True
 
-    def _look(self, model: nn.Module, batch: Batch) -> None:
-        """Where nothing of seeing is trained, policy and reference share the images' features."""
-        if self._sees_alike:
-            batch["features"] = image_features(model, batch)
+    def _seen(self, model: nn.Module, batch: Batch) -> Batch:
+        """The micro-batch; where nothing of seeing is trained, with its images' features for policy and reference."""
+        return batch if self._features is None else {**batch, "features": self._features(model, batch)}
 
     def _finish_step(self, pairs: int) -> None:
         """Count the step's sums in. Raises MixprefError where its loss says that something is wrong."""
@@ -286,31 +286,9 @@ class MPOTrainer(Trainer):
                 micro_pairs=None if args.max_tokens_per_row else args.per_device_train_batch_size,
                 only=pairs.covering(missing),
             )
-            steps = (map(self._prepare_inputs, step) for step in loader)
+            steps = ([self._seen(model, self._prepare_inputs(batch)) for batch in step] for step in loader)
             with self.accelerator.autocast():
                 self.reference.fill(model, steps, len(loader), rank=args.process_index)
-
-    def _rewards(self, policy: Tensor, reference: Tensor, batch: Batch) -> Tensor:
-        """Rewards of the pairs that count, chosen and rejected."""
-        rewards = self.args.beta * (policy.detach() - reference)
-        return torch.cat([rewards[batch[side]][batch["counts"]] for side in ("chosen", "rejected")])
-
-    def _parts(self, policy: Tensor, reference: Tensor, batch: Batch, delta: float) -> Parts:
-        args = self.args
-        chosen, rejected = batch["chosen"], batch["rejected"]
-        _, parts = mpo_loss(
-            policy[chosen],
-            policy[rejected],
-            reference[chosen],
-            reference[rejected],
-            batch["lengths"][chosen],
-            delta=delta,
-            beta=args.beta,
-            dpo_weight=args.dpo_weight,
-            bco_weight=args.bco_weight,
-            sft_weight=args.sft_weight,
-        )
-        return parts
 
     # Evaluation
 
@@ -322,7 +300,7 @@ class MPOTrainer(Trainer):
             for batch in map(self._prepare_inputs, inputs):
                 reference = self._reference_logps(model, batch)
                 policy, _ = self._logps(model, batch)
-                parts = self._parts(policy, reference, batch, self.delta.value)
+                parts = pair_losses(policy, reference, batch, self.args, self.delta.value)
                 self._evaluated += metrics.summed(parts, policy, reference, batch)
                 losses.append(parts.loss)
         return torch.cat(losses).mean(), None, None
