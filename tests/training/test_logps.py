@@ -33,6 +33,7 @@ def grads(head, hidden, values):
 @pytest.mark.parametrize("scale", [None, lambda logits: 3 * torch.tanh(logits / 3)])
 def test_values_and_gradients_do_not_depend_on_the_pieces(parts, monkeypatch, rows, scale):
     monkeypatch.setattr(logps, "_LOGITS", rows * VOCABULARY)
+    monkeypatch.setattr(logps, "_LEAST", 1)
     head, hidden, tokens = parts
     expected = by_hand(head, hidden, tokens, *(() if scale is None else (scale,)))
     wanted = grads(head, hidden, expected)
@@ -43,7 +44,8 @@ def test_values_and_gradients_do_not_depend_on_the_pieces(parts, monkeypatch, ro
 
 
 def test_no_more_logits_at_a_time_than_a_piece_has(parts, monkeypatch):
-    monkeypatch.setattr(logps, "_LOGITS", 4 * VOCABULARY)
+    monkeypatch.setattr(logps, "_LOGITS", VOCABULARY)
+    monkeypatch.setattr(logps, "_LEAST", 4)
     head, hidden, tokens = parts
     sizes = []
     head.register_forward_hook(lambda _, inputs, output: sizes.append(len(output)))

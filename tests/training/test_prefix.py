@@ -8,6 +8,7 @@ from transformers.masking_utils import (
     sliding_window_causal_mask_function,
 )
 
+from mixpref.training import prefix
 from mixpref.training.prefix import Branches, Layout, attend, laid_out, make_mask
 
 LAYOUT = Layout(
@@ -44,7 +45,10 @@ def reference(query, key, value, places, seen, softcap=None):
 
 @pytest.mark.parametrize("softcap", [None, 2.0])
 @pytest.mark.parametrize("window", [None, 3])
-def test_every_branch_attends_as_if_it_stood_alone(qkv, window, softcap):
+@pytest.mark.parametrize("as_one", [True, False])
+def test_every_branch_attends_as_if_it_stood_alone(qkv, window, softcap, as_one, monkeypatch):
+    if not as_one:
+        monkeypatch.setattr(prefix, "_AS_ONE", ())
     function = causal_mask_function if window is None else sliding_window_causal_mask_function(window)
     with laid_out(LAYOUT):
         mask = make_mask(1, LAYOUT.size, LAYOUT.size, mask_function=function)
@@ -56,6 +60,22 @@ def test_every_branch_attends_as_if_it_stood_alone(qkv, window, softcap):
         if window:
             seen &= torch.ones(size, size, dtype=torch.bool).triu(1 - window)
         torch.testing.assert_close(found[:, places], reference(*qkv, places, seen, softcap))
+
+
+@pytest.mark.parametrize("window", [None, 3])
+def test_one_operation_has_the_gradients_of_many(qkv, window, monkeypatch):
+    function = causal_mask_function if window is None else sliding_window_causal_mask_function(window)
+    with laid_out(LAYOUT):
+        mask = make_mask(1, LAYOUT.size, LAYOUT.size, mask_function=function)
+    found = []
+    for devices in (("cpu",), ()):
+        monkeypatch.setattr(prefix, "_AS_ONE", devices)
+        inputs = [each.clone().requires_grad_(True) for each in qkv]
+        out, _ = attend(nn.Identity(), *inputs, mask)
+        (out * torch.arange(out.numel()).view_as(out)).sum().backward()
+        found.append([out, *(each.grad for each in inputs)])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_blocks_are_looked_up_where_they_stand(qkv):

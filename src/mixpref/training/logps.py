@@ -14,8 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-_LOGITS = 2**23
-"""Logits at a time: 32 MB in float32."""
+_LOGITS = 2**22
+"""Logits at a time: 16 MB in float32."""
+_LEAST = 64
+"""Tokens at a time, however wide the vocabulary: fewer make slow products."""
 _ROWS = 32
 """Tokens whose logits are worked at a time where they are there."""
 
@@ -28,7 +30,7 @@ def token_logps(
     head: hidden states to logits [T, V]. scale: what the model does to its logits (`logit_scale`), None for nothing.
     """
     width = getattr(head, "out_features", None) or head.get_parameter("weight").shape[0]
-    size = max(1, _LOGITS // int(width))
+    size = max(_LEAST, _LOGITS // int(width))
     if len(tokens) <= size:
         return _logps(head, hidden, tokens, scale)
     pieces = zip(hidden.split(size), tokens.split(size), strict=True)

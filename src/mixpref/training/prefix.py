@@ -25,11 +25,10 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import causal_mask_function, sdpa_mask
 
+from mixpref.training.branches import Branch, Span, attend_by_branches
+
 NAME = "mixpref_shared_prefix"
 """The attention implementation's name in transformers."""
-
-Span = tuple[int, int]
-"""Start and end in the row."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +54,8 @@ class Layout:
         return last.responses[-1][1] if last.responses else last.prompt[1]
 
 
-@dataclass(frozen=True)
-class _Masks:
-    """Who sees whom in a layout, for one kind of layer."""
-
-    layout: Layout
-    prompts: tuple[Tensor | None, ...]
-    """[P, P] of each group, bool; None: causal."""
-    responses: tuple[tuple[Tensor, ...], ...]
-    """[R, P + R] of each response of each group, bool: its rows over the prompt's and its own columns."""
-
+_AS_ONE = ("cpu",)
+"""Devices on which a layer's branches are one operation (`branches`)."""
 
 _active: ContextVar[Layout | None] = ContextVar("mixpref_layout", default=None)
 
@@ -100,18 +91,20 @@ def make_mask(
             f"the layout is of one row of {layout.size} tokens, the model has {batch_size} rows of {q_length} tokens "
             f"over {kv_length}"
         )
-    prompts: list[Tensor | None] = []
-    responses: list[tuple[Tensor, ...]] = []
+    branches: list[Branch] = []
     for group in layout.groups:
         start, end = group.prompt
         causal = mask_function is causal_mask_function
-        prompts.append(None if causal else _evaluate(mask_function, (start, end), (start, end), device))
-        # A response's indices are those of the place right behind the prompt. Windows and causality depend on
-        # distances alone; and what else a model may look up there, the kind of a token, is text in all responses.
-        behind = ((end, end + stop - begin) for begin, stop in group.responses)
-        responses.append(tuple(_evaluate(mask_function, rows, (start, rows[1]), device) for rows in behind))
+        seen = None if causal else _evaluate(mask_function, (start, end), (start, end), device)
+        branches.append(Branch(rows=group.prompt, columns=(group.prompt,), mask=seen))
+        for begin, stop in group.responses:
+            # A response's indices are those of the place right behind the prompt. Windows and causality depend on
+            # distances alone; and what else a model may look up there, the kind of a token, is text in all responses.
+            behind = (end, end + stop - begin)
+            seen = _evaluate(mask_function, behind, (start, behind[1]), device)
+            branches.append(Branch(rows=(begin, stop), columns=(group.prompt, (begin, stop)), mask=seen))
     mask = torch.zeros((), dtype=torch.bool, device=device).expand(1, 1, q_length, kv_length)
-    mask.mixpref = _Masks(layout, tuple(prompts), tuple(responses))  # type: ignore[attr-defined]
+    mask.mixpref = tuple(branches)  # type: ignore[attr-defined]
     return mask
 
 
@@ -140,8 +133,8 @@ def attend(
     query [1, heads, S, D], key and value [1, key-value heads, S, D]; the output is [1, S, heads, D].
     Raises ValueError where a layout is active but did not come through, or the model wants what is not here.
     """
-    masks: _Masks | None = getattr(attention_mask, "mixpref", None)
-    if masks is None:
+    branches: tuple[Branch, ...] | None = getattr(attention_mask, "mixpref", None)
+    if branches is None:
         if _active.get() is not None:
             raise ValueError(f"{type(module).__name__} was not handed the mask of a shared prefix")
         if softcap is None:
@@ -154,16 +147,15 @@ def attend(
         if kwargs.get(name) is not None:
             raise ValueError(f"{type(module).__name__} attends with {name}, which a shared prefix does not know")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if query.device.type in _AS_ONE and softcap is None and not dropout:
+        return attend_by_branches(query, key, value, branches, scale), None
     pieces: list[Tensor] = []
-    for group, prompt_mask, response_masks in zip(masks.layout.groups, masks.prompts, masks.responses, strict=True):
-        start, end = group.prompt
-        before = key[:, :, start:end], value[:, :, start:end]
-        pieces.append(_one(query[:, :, start:end], *before, prompt_mask, dropout, scale, softcap).transpose(1, 2))
-        for (begin, stop), mask in zip(group.responses, response_masks, strict=True):
-            keys, values = (
-                torch.cat((shared, own[:, :, begin:stop]), 2) for shared, own in zip(before, (key, value), strict=True)
-            )
-            pieces.append(_one(query[:, :, begin:stop], keys, values, mask, dropout, scale, softcap).transpose(1, 2))
+    for branch in branches:
+        keys, values = (
+            torch.cat([whole[:, :, start:end] for start, end in branch.columns], 2) for whole in (key, value)
+        )
+        rows = query[:, :, slice(*branch.rows)]
+        pieces.append(_one(rows, keys, values, branch.mask, dropout, scale, softcap).transpose(1, 2))
     return torch.cat(pieces, 1), None
 
 
