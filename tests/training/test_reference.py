@@ -145,20 +145,22 @@ def test_another_reference_can_be_cached(build, model):
 
 
 LORA = LoraConfig(r=4, target_modules=["q_proj", "v_proj", "up_proj"], init_lora_weights=False)
+ON_THE_HEAD = LoraConfig(r=4, target_modules=["q_proj", "lm_head"], init_lora_weights=False)
 
 
+@pytest.mark.parametrize("lora", [LORA, ON_THE_HEAD])
 @pytest.mark.parametrize("kind", ["cached", "in_step"])
-def test_the_reference_of_an_adapter_is_the_model_without_it(build, kind):
+def test_the_reference_of_an_adapter_is_the_model_without_it(build, kind, lora):
     """The adapter is not nothing at the start, so that it would be noticed in the reference."""
     torch.manual_seed(1)
-    shared = build(peft_config=copy.deepcopy(LORA), reference=kind, check_first_loss=False)
+    shared = build(peft_config=copy.deepcopy(lora), reference=kind, check_first_loss=False)
     assert shared.reference.model is None
     base = {
         name: weight.clone() for name, weight in shared.model.get_base_model().named_parameters() if "lora" not in name
     }
     shared.train()
     torch.manual_seed(1)
-    plain = build(peft_config=copy.deepcopy(LORA), reference="in_step", step="plain", check_first_loss=False)
+    plain = build(peft_config=copy.deepcopy(lora), reference="in_step", step="plain", check_first_loss=False)
     plain.train()
     assert abs(history(shared)[0]["rewards/chosen"]) > 1e-3
     assert_same(shared, plain)
