@@ -1,7 +1,9 @@
 """The shared step against one sequence at a time, for every family of models in the zoo."""
 
 import contextlib
+import copy
 import functools
+import inspect
 
 import pytest
 import torch
@@ -187,6 +189,19 @@ def test_usual_use_stays_as_it_was():
     torch.testing.assert_close(model(**batch).logits, before)
     assert model.config.to_dict() == config
     assert model.generate(**batch, max_new_tokens=3, do_sample=False).shape[1] == batch["input_ids"].shape[1] + 3
+
+
+def test_a_copy_works_with_its_own_weights():
+    model, processor = make("llava")
+    shared.share_prefixes(model)
+    batch = PackedCollator(processor)(examples("llava", processor, 3))
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        other.model.language_model.layers[0].mlp.up_proj.weight.mul_(2)
+        before, _ = shared.response_logps(model, batch)
+        after, _ = shared.response_logps(other, batch)
+    assert (before - after).abs().max() > 1e-2
+    assert inspect.signature(model.forward) == inspect.signature(make("llava")[0].forward)
 
 
 class Leak(torch.nn.Module):

@@ -11,6 +11,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from itertools import islice
+from types import MethodType
 from typing import Any
 
 import torch
@@ -41,7 +42,7 @@ def share_prefixes(model: nn.Module) -> None:
     before = text._attn_implementation
     plain_forward = inner.forward
     text._attn_implementation = NAME
-    inner.forward = _extended(inner, plain_forward)
+    inner.forward = _extended(inner)
     try:
         _check(inner)
     except NotIsolated:
@@ -139,24 +140,28 @@ def body(inner: Any) -> Any:
     return getattr(inner, inner.base_model_prefix)
 
 
-def _extended(inner: Any, plain_forward: Callable[..., Any]) -> Callable[..., Any]:
-    scale = logit_scale(inner.config)
+def _extended(inner: Any) -> Callable[..., Any]:
+    """The model's forward with one keyword more; bound to the model, so that a deep copy's works on the copy."""
+    own = inner.forward
+    # A function in the place of the method, as accelerate's hooks put it there, knows its model by itself.
+    plain = getattr(own, "__func__", lambda _, *args, **kwargs: own(*args, **kwargs))
 
-    @functools.wraps(plain_forward)
-    def forward(*args: Any, **kwargs: Any) -> Any:
+    @functools.wraps(plain)
+    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _KEYWORD not in kwargs:
-            return plain_forward(*args, **kwargs)
+            return plain(self, *args, **kwargs)
         row = kwargs.pop(_KEYWORD)
         if row is None:
-            look = body(inner).get_image_features
+            look = body(self).get_image_features
             # The decorators hide the names of some; what is no concern of theirs is of the text.
             mine = {name: value for name, value in kwargs.items() if name in inspect.signature(look).parameters}
             return look(**mine, return_dict=True)
         with laid_out(row["layout"]):
-            hidden = body(inner)(*args, **kwargs, position_ids=row["position_ids"], use_cache=False)[0]
-        return token_logps(inner.get_output_embeddings(), hidden[0, row["predicts"]], row["targets"], scale)
+            hidden = body(self)(*args, **kwargs, position_ids=row["position_ids"], use_cache=False)[0]
+        scale = logit_scale(self.config)
+        return token_logps(self.get_output_embeddings(), hidden[0, row["predicts"]], row["targets"], scale)
 
-    return forward
+    return MethodType(forward, inner)
 
 
 @torch.no_grad()
