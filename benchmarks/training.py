@@ -133,7 +133,11 @@ def train_trl(model: Any, processor: Any, rows: list[dict[str, Any]], batch_size
         # Turning the rows into a Dataset is not TRL's work.
         dataset = Dataset.from_list(rows)
         started = time.process_time()
-        trainer = trl.DPOTrainer(model, args=config, train_dataset=dataset, processing_class=processor)
+        # Without one it looks for the model's name on the hub.
+        reference = copy.deepcopy(model)
+        trainer = trl.DPOTrainer(
+            model, ref_model=reference, args=config, train_dataset=dataset, processing_class=processor
+        )
         trainer.train()
         return time.process_time() - started, _means(trainer)
 
