@@ -141,3 +141,8 @@ class MPOConfig(TrainingArguments):
         """Pairs an optimizer step, over all processes."""
         assert self.batch_size is not None
         return self.batch_size
+
+    @property
+    def micro_pairs(self) -> int | None:
+        """Pairs a micro-batch at most; None where a budget of tokens takes its place."""
+        return None if self.max_tokens_per_row else self.per_device_train_batch_size

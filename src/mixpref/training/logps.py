@@ -1,8 +1,8 @@
-"""Log-probabilities of tokens from hidden states, without ever keeping the logits.
+"""Log-probabilities of tokens from hidden states, without keeping more than a few megabytes of logits.
 
 The vocabulary is the widest dimension of a model: logits of a whole step are often larger than all else together. Here
-the head works on a few tokens at a time and is computed again in the backward pass. The head is called as a module, so
-whatever stands in its place or shards its weights - LoRA, FSDP, ZeRO - does its work.
+the head works on a few tokens at a time and, where there are more, is computed again in the backward pass. It is called
+as a module, so whatever stands in its place or shards its weights - LoRA, FSDP, ZeRO - does its work.
 """
 
 from __future__ import annotations

@@ -25,6 +25,10 @@ from mixpref.training.packing import Batch
 from mixpref.training.shared import core, unwrapped
 from mixpref.training.steps import Logps
 
+_TOO_LATE = (
+    "the reference's log-probabilities of these rows are not there, and the model has been trained since: give "
+    "MPOTrainer all rows at the start, or set reference='in_step'"
+)
 _SHARD = 64
 """Steps whose log-probabilities are written together."""
 
@@ -64,10 +68,7 @@ class Reference:
         try:
             found = [self._known[key] for key in batch["keys"]]
         except KeyError:
-            raise MixprefError(
-                "the reference's log-probabilities of these rows are not there, and the model has been trained since: "
-                "give MPOTrainer all rows at the start, or set reference='in_step'"
-            ) from None
+            raise MixprefError(_TOO_LATE) from None
         return torch.tensor(found, dtype=torch.float64, device=batch["lengths"].device)
 
     def missing(self, keys: Iterable[str]) -> set[str]:
@@ -80,10 +81,7 @@ class Reference:
         total: the number of steps. Raises MixprefError where the policy is no longer the reference.
         """
         if self.model is None and fingerprint(self._base(policy)) != self._identity:
-            raise MixprefError(
-                "the reference's log-probabilities of these rows are not there, and the model has been trained since: "
-                "give MPOTrainer all rows at the start, or set reference='in_step'"
-            )
+            raise MixprefError(_TOO_LATE)
         training = policy.training
         policy.eval()
         fresh: list[ReferenceLogp] = []

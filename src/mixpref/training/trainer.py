@@ -163,8 +163,7 @@ class MPOTrainer(Trainer):
             args,
             step_pairs=args.step_pairs,
             seed=args.seed if args.data_seed is None else args.data_seed,
-            # A budget of tokens takes the place of a number of pairs.
-            micro_pairs=None if args.max_tokens_per_row else args.per_device_train_batch_size,
+            micro_pairs=args.micro_pairs,
         )
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
@@ -283,7 +282,7 @@ class MPOTrainer(Trainer):
                 self.data_collator,
                 args,
                 step_pairs=args.step_pairs,
-                micro_pairs=None if args.max_tokens_per_row else args.per_device_train_batch_size,
+                micro_pairs=args.micro_pairs,
                 only=pairs.covering(missing),
             )
             steps = ([self._seen(model, self._prepare_inputs(batch)) for batch in step] for step in loader)
