@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -55,3 +57,14 @@ def test_features_belong_to_their_model(tmp_path):
     expected, _ = shared.response_logps(model, batch)
     found, _ = shared.response_logps(model, {**batch, "features": Features(model, tmp_path)(model, batch)})
     torch.testing.assert_close(found, expected)
+
+
+def test_layers_keep_their_order_and_prompts_their_rows():
+    layers = [torch.randn(5, 2) for _ in range(12)]
+    pooled = torch.randn(5, 2)
+    whole = SimpleNamespace(pooler_output=[pooled[:1], pooled[1:]], deepstack_features=[[layer] for layer in layers])
+    first, second = features._cut(whole, [2, 3])
+    joined = features._joined([second, first])
+    torch.testing.assert_close(joined.pooler_output[0], torch.cat([pooled[2:], pooled[:2]]))
+    for found, layer in zip(joined.deepstack_features, layers, strict=True):
+        torch.testing.assert_close(found[0], torch.cat([layer[2:], layer[:2]]))
