@@ -96,9 +96,13 @@ class Verdict:
     outcome: Outcome
     answer: str = ""
     """The answer as the response states it; empty where none was found."""
+    normalised: str = ""
+    """The answer in the form in which it was compared: plain characters, numbers exact."""
     rule: str = ""
     detail: str = ""
     """Why: the normalised answers that were compared, the reason of unparsed or error."""
+    score: float = 0.0
+    """1 for a correct answer, 0 for any other; between them by a metric with degrees (`anls`, `vqa`, a judge)."""
     response_id: str = ""
 
 

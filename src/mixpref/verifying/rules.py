@@ -10,25 +10,14 @@ To add a rule, write the function and list it in `RULES`; a problem asks for it 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from string import ascii_uppercase
 
-from mixpref.records import Outcome, Problem
+from mixpref.records import Problem
 from mixpref.verifying import choices as options
 from mixpref.verifying import numbers
+from mixpref.verifying.judgement import Judgement, Rule
 from mixpref.verifying.plain import plain
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """An outcome and why."""
-
-    outcome: Outcome
-    detail: str = ""
-
-
-Rule = Callable[[Problem, str], Judgement]
 
 
 def number(problem: Problem, answer: str) -> Judgement:
