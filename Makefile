@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= runs/demo
 
-.PHONY: venv demo test test-all check bench bench-step wheel clean
+.PHONY: venv demo test test-all check bench bench-step bench-verify wheel clean
 
 venv: .venv/ready
 
@@ -39,6 +39,13 @@ bench: venv
 # A training step against TRL's, in time, memory and gradients.
 bench-step: .venv/peers
 	$(BIN)/python -m benchmarks.step
+
+# The verifier: its speed against math-verify's, its verdicts against labelled outputs.
+bench-verify: venv
+	$(BIN)/python -m benchmarks.verify
+	$(BIN)/python -m benchmarks.verify_parity
+	$(BIN)/python -m benchmarks.mathvista_raw
+	$(BIN)/python -m benchmarks.math_verify_cases
 
 # The wheel in an empty environment, away from the checkout.
 wheel: venv

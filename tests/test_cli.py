@@ -139,6 +139,36 @@ def test_gold_answers_that_their_rule_cannot_read(capsys: pytest.CaptureFixture[
     assert main(["sample", file]) == 0
 
 
+def test_an_audit_shows_what_the_verifier_would_do(capsys: pytest.CaptureFixture[str]) -> None:
+    file = own_recipe()
+    labels = {"question": "7 + 5?", "answer": "12", "response": "Answer: 12", "correct": True}
+    Path("labels.jsonl").write_text(json.dumps(labels) + "\n")
+    assert main(["verify", file, "--audit", "--labels", "labels.jsonl"]) == 0
+    said = capsys.readouterr().out
+    assert "number │       8 │" in said
+    assert "1 of 1 clear verdicts agree with the labels" in said
+    assert "rule number" not in said
+    # Nothing was judged by it; with verdicts there, some are shown.
+    for stage in ("sample", "verify"):
+        assert main([stage, file]) == 0
+    capsys.readouterr()
+    assert main(["verify", file, "--audit"]) == 0
+    said = capsys.readouterr().out
+    for outcome in ("correct", "wrong", "unparsed"):
+        assert said.count(f"{outcome}, rule number") == 2
+
+
+def test_an_audit_of_bad_gold_answers_shows_them_and_they_are_read_again(capsys: pytest.CaptureFixture[str]) -> None:
+    file = own_recipe()
+    good = Path("rows.jsonl").read_text()
+    lines = (json.dumps({"question": f"q{n}", "answer": "blue", "rule": "number"}) + "\n" for n in range(8))
+    Path("rows.jsonl").write_text("".join(lines))
+    assert main(["verify", file, "--audit"]) == 0
+    assert "error: 'blue' of rows.jsonl:" in capsys.readouterr().out
+    Path("rows.jsonl").write_text(good)
+    assert main(["sample", file]) == 0
+
+
 def test_stages_alone_name_the_stage_before(capsys: pytest.CaptureFixture[str]) -> None:
     file = own_recipe()
     assert main(["sample", file, "--output", "out"]) == 0

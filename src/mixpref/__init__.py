@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mixpref.records import PreferencePair, Problem, Response, Score, Verdict
     from mixpref.training.objective import mpo_loss
     from mixpref.training.trainer import MPOConfig, MPOTrainer
-    from mixpref.verifying import verify
+    from mixpref.verifying import verify, verify_all
 
 __all__ = [
     "MPOConfig",
@@ -25,6 +25,7 @@ __all__ = [
     "Verdict",
     "mpo_loss",
     "verify",
+    "verify_all",
 ]
 
 _HOMES = {
@@ -37,6 +38,7 @@ _HOMES = {
     "Verdict": "mixpref.records",
     "mpo_loss": "mixpref.training.objective",
     "verify": "mixpref.verifying",
+    "verify_all": "mixpref.verifying",
 }
 
 

@@ -12,8 +12,9 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -21,6 +22,9 @@ from mixpref import pipeline, recipe
 from mixpref.errors import MixprefError
 from mixpref.recipe import Recipe
 from mixpref.rundir import Run
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _HELP = """usage: mixpref COMMAND [RECIPE] [settings]
 
@@ -98,10 +102,20 @@ class _Sample(_Command):
 
 @dataclass(frozen=True, kw_only=True)
 class _Verify(_Command):
-    """Judge the sampled answers."""
+    """Judge the sampled answers, or show beforehand what would come of it."""
+
+    audit: bool = False
+    """Judge nothing: pass the gold answers through their own rules, and show verdicts that are there already."""
+    labels: Path | None = None
+    """With --audit: JSON lines with question, answer, response and correct (true or false) to compare verdicts with."""
+    show: int = 2
+    """With --audit: verdicts of each outcome to print."""
 
     def do(self, run: Run) -> None:
-        pipeline.run_stage(run, "verify")
+        if self.audit:
+            _audit(run, self.labels, self.show)
+        else:
+            pipeline.run_stage(run, "verify")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,20 +221,42 @@ def _do(name: str, source: str | None, flags: list[str]) -> None:
     if output is None:
         moved = settings.seed != written.seed
         output = Path("runs") / (f"{settings.name}-seed{settings.seed}" if moved else settings.name)
-    with Run.open(output, settings, overwrite=command.overwrite, new=name in _FIRST, exclusive=name != "report") as run:
+    new = name in _FIRST or getattr(command, "audit", False)
+    with Run.open(output, settings, overwrite=command.overwrite, new=new, exclusive=name != "report") as run:
         replace(command, settings=settings).do(run)
+
+
+def _audit(run: Run, labels: Path | None, show: int) -> None:
+    """Print what the verifier makes of the run's gold answers, of labelled responses, and of the run's responses."""
+    from mixpref.sources.stage import load_problems
+    from mixpref.verifying import audit
+    from mixpref.verifying.stage import judged
+
+    load_problems(run)
+    console = _stdout()
+    problems = chain(run.problems("train"), run.problems("held_out"))
+    if not audit.show_gold_answers(audit.gold_answers(problems), console):
+        # As `sample` would: once the rows are corrected, they are read again.
+        run.problems("train").discard()
+    if labels is not None:
+        audit.show_confusion(audit.labelled(labels), console)
+    if run.verdicts.finished and show > 0:
+        audit.show_sample(judged(run.responses, run.verdicts), run.problems("train"), console, show)
 
 
 def _show_scores(run: Run) -> None:
     """Print the table of all models evaluated so far to stdout."""
-    from rich.console import Console
-
     from mixpref.reporting.gather import read_scores
     from mixpref.reporting.table import score_table
 
+    _stdout().print(score_table(read_scores(run)))
+
+
+def _stdout() -> Console:
+    from rich.console import Console
+
     # In a file or a pipe there is no width to keep to.
-    console = Console() if sys.stdout.isatty() else Console(width=120)
-    console.print(score_table(read_scores(run)))
+    return Console() if sys.stdout.isatty() else Console(width=120)
 
 
 if __name__ == "__main__":

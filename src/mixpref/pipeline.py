@@ -96,21 +96,20 @@ def _try_gold_answers(run: Run) -> None:
 
     Says how many fail; their responses will be recorded as errors or as wrong. Raises MixprefError where all fail.
     """
-    from mixpref.verifying import verify
+    from mixpref.verifying.audit import gold_answers
 
     failed: list[str] = []
     total = 0
     for split in ("train", "held_out"):
-        for problem in run.problems(split):
-            for answer in problem.answer or ():
-                total += 1
-                verdict = verify(problem, answer, "direct")
-                if verdict.outcome != "correct":
-                    failed.append(f"{answer!r} of {problem.source} is {verdict.outcome} ({verdict.detail})")
+        for judged in gold_answers(run.problems(split)):
+            total += 1
+            verdict = judged.verdict
+            if verdict.outcome != "correct":
+                failed.append(f"{judged.text!r} of {judged.problem.source} is {verdict.outcome} ({verdict.detail})")
     if not failed:
         return
     message = f"{len(failed)} of {total} gold answers are not accepted by their own rule; the first, {failed[0]}"
     if len(failed) == total:
         run.problems("train").discard()
         raise MixprefError(f"{message}; correct the answers or the rules of the rows")
-    say(f"problems: {message}")
+    say(f"problems: {message}; `mixpref verify {run.path} --audit` shows them all")

@@ -94,6 +94,28 @@ class SamplingRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VerifyingRecipe:
+    """How answers are judged; by which rule, the problems say themselves."""
+
+    __pydantic_config__ = _STRICT
+
+    workers: Count | None = None
+    """Processes for computer algebra; None: one a core."""
+    seconds: Positive = 5.0
+    """Time for the algebra of one answer; what takes longer is an error."""
+    memory_mb: Count = 1024
+    """MiB of memory of each of those processes."""
+    judge: str | None = None
+    """Name of the model that reads answers to open questions; None: those questions are errors."""
+    judge_url: str = "http://127.0.0.1:8000/v1"
+    """Its OpenAI-compatible server. The key, if one is wanted, is the environment variable OPENAI_API_KEY."""
+    judge_rubric: Literal["open", "mmvet", "mmhal", "llava"] = "open"
+    """What the judge is told to look at; all but mmhal, which also takes known facts, need reference answers."""
+    judge_concurrency: Count = 8
+    """Requests to the judge at a time; its replies are kept in the run directory, none is asked for twice."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PairingRecipe:
     """Which pairs are built of the judged responses."""
 
@@ -191,6 +213,7 @@ class Recipe:
     """A directory or hub name of an image-text-to-text model; embedded: the small one in the package."""
     problems: ProblemsRecipe = field(default_factory=lambda: ProblemsRecipe(train=1000))
     sampling: SamplingRecipe = field(default_factory=SamplingRecipe)
+    verifying: VerifyingRecipe = field(default_factory=VerifyingRecipe)
     pairing: PairingRecipe = field(default_factory=PairingRecipe)
     training: TrainingRecipe = field(default_factory=TrainingRecipe)
     evaluation: EvaluationRecipe = field(default_factory=EvaluationRecipe)

@@ -4,7 +4,7 @@ import pytest
 
 from mixpref.pairing.grouping import Group, Judged, group
 from mixpref.records import Problem, Response
-from mixpref.verifying.stage import verdict_on
+from mixpref.verifying.stage import verdicts_on
 
 
 def judge_texts(problem: Problem, *texts: str | tuple[str, str]) -> list[Judged]:
@@ -16,7 +16,7 @@ def judge_texts(problem: Problem, *texts: str | tuple[str, str]) -> list[Judged]
             problem_id=problem.id, sample=sample, text=said, tokens=9, finish=finish, seed=sample, style="en",
             sampler="tiny T=1", logprob=-1.0, error="broken" if finish == "error" else "",
         )  # fmt: skip
-        made.append(Judged(response, verdict_on(problem, response)))
+        made.append(Judged(response, verdicts_on([(problem, response)])[0]))
     return made
 
 

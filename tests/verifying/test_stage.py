@@ -8,7 +8,7 @@ from mixpref.records import Problem, Response
 from mixpref.rundir import Run
 from mixpref.verifying import stage
 from mixpref.verifying.lookup import Lookup
-from mixpref.verifying.stage import judge, verify_responses
+from mixpref.verifying.stage import verify_responses
 
 
 def response(problem, sample, text, finish="stop", style="en", error=""):
@@ -67,22 +67,22 @@ def test_an_interrupted_stage_goes_on_and_ends_with_the_same_bytes(run, tmp_path
     ]
     fill(run, responses)
     judged = []
-    real = stage.verdict_on
+    real = stage.verdicts_on
 
-    def interrupted(problem, each):
-        if len(judged) == 9:
+    def interrupted(answered, *settings):
+        if len(judged) == 8:
             raise KeyboardInterrupt
-        judged.append(each.id)
-        return real(problem, each)
+        judged.extend(each.id for _, each in answered)
+        return real(answered, *settings)
 
-    monkeypatch.setattr(stage, "verdict_on", interrupted)
+    monkeypatch.setattr(stage, "verdicts_on", interrupted)
     with pytest.raises(KeyboardInterrupt):
         verify_responses(run)
     assert not run.verdicts.finished
-    monkeypatch.setattr(stage, "verdict_on", lambda problem, each: judged.append(each.id) or real(problem, each))
+    judged.append("")
     verify_responses(run)
-    # Two shards of four were whole; the ninth response was judged twice.
-    assert judged == [each.id for each in responses[:9]] + [each.id for each in responses[8:]]
+    # Two shards of four were whole.
+    assert judged == [each.id for each in responses[:8]] + [""] + [each.id for each in responses[8:]]
 
     with Run.open(tmp_path / "other", Recipe(name="test")) as other:
         fill(other, responses)
@@ -96,7 +96,7 @@ def test_an_interrupted_stage_goes_on_and_ends_with_the_same_bytes(run, tmp_path
 def test_a_finished_stage_is_not_done_again(run, monkeypatch):
     fill(run, [response(PROBLEMS[0], 0, "So.\nFinal answer: 1")])
     verify_responses(run)
-    monkeypatch.setattr(stage, "judge", None)
+    monkeypatch.setattr(stage, "fill", None)
     verify_responses(run)
 
 
@@ -108,9 +108,9 @@ def test_incomplete_responses_are_refused(run):
 def test_verdicts_on_other_responses_are_refused(run):
     fill(run, [response(PROBLEMS[0], 0, "So.\nFinal answer: 1")])
     other = response(PROBLEMS[1], 0, "So.\nFinal answer: 1")
-    run.verdicts.append("00000", [stage.verdict_on(PROBLEMS[1], other)])
+    run.verdicts.append("00000", stage.verdicts_on([(PROBLEMS[1], other)]))
     with pytest.raises(MixprefError, match="does not belong to"):
-        judge(PROBLEMS, run.responses, run.verdicts, description="test")
+        stage.fill(run, PROBLEMS, run.responses, run.verdicts, description="test")
 
 
 def test_lookup_reads_no_further_than_asked_and_keeps_no_images():

@@ -20,7 +20,7 @@ from mixpref.progress import progress, say
 from mixpref.records import Problem, Response, Score, Verdict
 from mixpref.seeds import derive
 from mixpref.store import Artifact, write_json
-from mixpref.verifying.stage import judge, judged
+from mixpref.verifying.stage import fill, judged
 
 if TYPE_CHECKING:
     from mixpref.rundir import Run
@@ -65,7 +65,7 @@ def evaluate(
             _answer(run, role, style, engine)
             responses, verdicts = items(run, role, style)
             if not verdicts.finished:
-                judge(slim, responses, verdicts, description=f"judge {role} {style}")
+                fill(run, slim, responses, verdicts, description=f"judge {role} {style}")
             scores += _scores(run, role, style, {problem.id: problem.family for problem in slim})
         write_json(run.scores_dir / f"{role}.json", [asdict(score) for score in scores])
 

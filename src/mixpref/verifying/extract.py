@@ -1,108 +1,99 @@
 r"""Finds the answer that a response states, in the form that its prompt style asks for.
 
     en      "Final answer: .." once or twice, reasoning before it, the answer one line (arXiv 2411.10442, section 3)
-    boxed   "\boxed{..}" once or twice, reasoning before it; what follows the box counts for nothing
+    zh      "答案：.." in the same way
+    boxed   "\boxed{..}" once or twice, reasoning before it; what follows the box counts for nothing; also en_v2, zh_v2
+    r1      "<think>reasoning</think>", then the answer in "\boxed{..}"; also en_r1, zh_r1
     direct  the whole response, which is one line; `plain` is the same
+    any     of foreign models, asked in some other way: the last statement of an answer (`statements.py`)
 
 Of two answers the last one counts. A response that does not keep the form has no readable answer, whatever it says
-on the way: searching it for the right answer would reward rambling.
+on the way: searching it for the right answer would reward rambling. In every style thoughts are reasoning only: an
+answer in them counts for nothing, and thoughts without an end have no answer after them.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
-from mixpref.prompts import STYLES
+from mixpref.verifying.statements import BOX, LONGEST, Extraction, braced, one_line, stated
 
-LONGEST = 2000
-"""Characters; a longer line is no answer to a question, and rules need not be quick on it."""
+__all__ = ["LONGEST", "STYLES", "Extraction", "extract"]
 
+_ALIASES = {"en_v2": "boxed", "zh_v2": "boxed", "en_r1": "r1", "zh_r1": "r1"}
+STYLES = ("en", "zh", "boxed", "r1", "direct", "plain", "any", *_ALIASES)
+"""Forms that can be read; `prompts.STYLES` are those that can be asked for."""
+
+_AROUND = r"[*_]{0,3}"
 # Models set the trigger in bold, with a full-width colon, or put "The" before it; "The" is no reasoning.
-_TRIGGER = re.compile(r"(?:\b(?:the|my)[ \t])?\bfinal[ \t]answer(?:[ \t]is)?[*_]*[ \t]?[:：][*_]*", re.IGNORECASE)
-_BOX = "\\boxed"
+_TRIGGERS = {
+    "en": re.compile(
+        rf"(?:\b(?:the|my)[ \t])?{_AROUND}\bfinal[ \t]answer(?:[ \t]is)?{_AROUND}[ \t]?[:：]{_AROUND}", re.IGNORECASE
+    ),
+    "zh": re.compile(rf"(?:最终|最后|正确)?的?{_AROUND}答案(?:应该|应)?[是为]?{_AROUND}[ \t]?[:：]{_AROUND}"),
+}
+_NAMES = {"en": '"Final answer:"', "zh": '"答案："'}
+_BEFORE_BOX = re.compile(r"(?:final\s)?answer(?:\sis)?\s?[:：]|(?:最终)?答案[是为]?\s?[:：]", re.IGNORECASE)
 _MOST_TRIGGERS = 2
+_OPEN, _CLOSE = "<think>", "</think>"
+# Lines that set the answer and say nothing: the fence of a code block, display math, a rule.
+_FRAME = re.compile(r"`{3}\w{0,20}|\${2}|\\[\[\]]|-{3,}|\*{2,}")
 
 
-@dataclass(frozen=True)
-class Extraction:
-    """What was found: an answer, or the reason why there is none."""
+def extract(text: str, style: str | None = None) -> Extraction:
+    """The answer that `text` states in the form of prompt style `style`; None is `any`.
 
-    answer: str | None
-    reason: str = ""
-
-
-def extract(text: str, style: str) -> Extraction:
-    """The answer that `text` states in the form of prompt style `style`.
-
-    Raises ValueError for a style that is not in `prompts.STYLES`.
+    Time is linear in the text's length. Raises ValueError for a style that is not in STYLES.
     """
+    style = "any" if style is None else _ALIASES.get(style, style)
     if style not in STYLES:
         raise ValueError(f"unknown prompt style {style!r}; the styles are {', '.join(STYLES)}")
-    if style == "en":
-        return _after_trigger(text)
-    if style == "boxed":
-        return _in_box(text)
-    return _one_line(text.strip().removesuffix("."), "the response")
+    thoughts, closed, said = text.rpartition(_CLOSE)
+    if _OPEN in said:
+        return Extraction(None, f"{_OPEN} is never closed")
+    if style == "r1":
+        if not closed:
+            return Extraction(None, f"no {_CLOSE}")
+        if not _has_words(thoughts.replace(_OPEN, "")):
+            return Extraction(None, "no reasoning within the thoughts")
+    if style in _TRIGGERS:
+        return _after_trigger(thoughts, said, style)
+    if style in ("boxed", "r1"):
+        return _in_box(thoughts, said)
+    if style == "any":
+        return stated(said)
+    return one_line(said.strip().removesuffix("."), "the response")
 
 
-def _after_trigger(text: str) -> Extraction:
-    triggers = list(_TRIGGER.finditer(text))
+def _after_trigger(thoughts: str, said: str, style: str) -> Extraction:
+    name = _NAMES[style]
+    triggers = list(_TRIGGERS[style].finditer(said))
     if not triggers:
-        return Extraction(None, 'no "Final answer:"')
+        return Extraction(None, f"no {name}")
     if len(triggers) > _MOST_TRIGGERS:
-        return Extraction(None, f'"Final answer:" {len(triggers)} times')
-    if not _has_words(text[: triggers[0].start()]):
-        return Extraction(None, 'no reasoning before "Final answer:"')
-    return _one_line(text[triggers[-1].end() :], "the answer")
+        return Extraction(None, f"{name} {len(triggers)} times")
+    if not _has_words(thoughts.replace(_OPEN, "") + said[: triggers[0].start()]):
+        return Extraction(None, f"no reasoning before {name}")
+    lines = said[triggers[-1].end() :].strip().splitlines()
+    while lines and _FRAME.fullmatch(lines[-1].strip()):
+        lines.pop()
+    while lines and _FRAME.fullmatch(lines[0].strip()):
+        lines.pop(0)
+    return one_line("\n".join(lines), "the answer")
 
 
-def _in_box(text: str) -> Extraction:
-    boxes = text.count(_BOX)
+def _in_box(thoughts: str, said: str) -> Extraction:
+    boxes = list(BOX.finditer(said))
     if not boxes:
         return Extraction(None, "no \\boxed{}")
-    if boxes > _MOST_TRIGGERS:
-        return Extraction(None, f"\\boxed{{}} {boxes} times")
-    if not _has_words(re.sub(r"answer\s*[:：]", "", text[: text.index(_BOX)], flags=re.IGNORECASE)):
+    if len(boxes) > _MOST_TRIGGERS:
+        return Extraction(None, f"\\boxed{{}} {len(boxes)} times")
+    if not _has_words(thoughts.replace(_OPEN, "") + _BEFORE_BOX.sub("", said[: boxes[0].start()])):
         return Extraction(None, "no reasoning before \\boxed{}")
-    content = braced(text, text.rindex(_BOX) + len(_BOX))
+    content = braced(said, boxes[-1].end())
     if content is None:
         return Extraction(None, "\\boxed{ is never closed")
-    return _one_line(content, "the boxed answer")
-
-
-def braced(text: str, start: int) -> str | None:
-    """What stands between the brace that opens at `start` (after blanks) and the brace that closes it.
-
-    None where no brace opens there or none closes it. Escaped braces are text.
-    """
-    while start < len(text) and text[start].isspace():
-        start += 1
-    if start == len(text) or text[start] != "{":
-        return None
-    depth, place = 0, start
-    while place < len(text):
-        if text[place] == "\\":
-            place += 1
-        elif text[place] == "{":
-            depth += 1
-        elif text[place] == "}":
-            depth -= 1
-            if not depth:
-                return text[start + 1 : place]
-        place += 1
-    return None
-
-
-def _one_line(answer: str, what: str) -> Extraction:
-    answer = answer.strip()
-    if not answer:
-        return Extraction(None, f"{what} is empty")
-    if len(answer.splitlines()) > 1:
-        return Extraction(None, f"{what} is longer than one line")
-    if len(answer) > LONGEST:
-        return Extraction(None, f"{what} is longer than {LONGEST} characters")
-    return Extraction(answer)
+    return one_line(content, "the boxed answer")
 
 
 def _has_words(text: str) -> bool:

@@ -15,7 +15,7 @@ class Judgement:
     outcome: Outcome
     detail: str = ""
     normalised: str = ""
-    """The answer in the form in which it was compared."""
+    """The answer in the form in which it was compared; empty where the rule found nothing to compare."""
     score: float | None = None
     """Of a metric with degrees, in 0..1; None: 1 for a correct answer, 0 for any other."""
 

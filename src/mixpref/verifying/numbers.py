@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from mixpref.verifying.plain import plain, trimmed
-from mixpref.verifying.units import NONE, SCALES, Unit, named, scale, unit, words
+from mixpref.verifying.units import NONE, SCALES, Unit, comparable, named, scale, unit, words
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,9 @@ class Quantity:
     scale: int = 1
     """The factor of a number word: 2 million is value 2, scale 10^6."""
     tolerance: Fraction = Fraction(0)
-    """Of a gold answer "3.14 ± 0.01"; in units of the value."""
+    """Of a gold answer: how far from it an answer may lie, in units of the value."""
+    decimals: int | None = None
+    """Decimal places of a number written with a decimal point (1.2e3 has -2); None: whole, or a fraction."""
 
     def __str__(self) -> str:
         number = self.value * self.scale
@@ -49,9 +52,25 @@ _LARGEST_EXPONENT = 300
 
 _SMALL = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
+    "eighteen nineteen"
 )
-_IN_WORDS = {word: value for value, word in enumerate(_SMALL.split())}
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_IN_WORDS = {word: str(value) for value, word in enumerate(_SMALL.split())}
+_IN_WORDS |= {word: str(10 * value) for value, word in enumerate(_TENS.split(), 2)}
+_IN_WORDS |= {
+    f"{ten}{sign}{one}": str(int(_IN_WORDS[ten]) + int(_IN_WORDS[one]))
+    for ten in _TENS.split() for one in _SMALL.split()[1:10] for sign in "- "
+}  # fmt: skip
+_PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10}
+_IN_WORDS |= {
+    f"{word}{sign}{part}{'s' * (value > 1)}": f"{value}/{under}"
+    for value, word in enumerate(_SMALL.split()[:10])
+    if value
+    for part, under in _PARTS.items()
+    for sign in "- "
+}
+_IN_WORDS |= {"half": "1/2", "a half": "1/2", "a quarter": "1/4", "a third": "1/3"}
+_WORDS_FIRST = re.compile(rf"(?:{'|'.join(sorted(_IN_WORDS, key=len, reverse=True))})(?![\w-])", re.IGNORECASE)
 # Before a number these turn a sentence into something else than a statement of that number.
 _NOT_A_STATEMENT = re.compile(
     r"[<>≤≥≠^*/+×·√π\\()\[\]{}|=]|n['’]t\b|\b(?:not|no|never|nor|less|fewer|greater|least|most|above|below|under|over|between"
@@ -59,6 +78,10 @@ _NOT_A_STATEMENT = re.compile(
     re.IGNORECASE,
 )
 _COPULA = re.compile(r"\b(?:is|are|was|were|be|equals)\s*$|:\s*$", re.IGNORECASE)
+_LAST_COPULA = re.compile(r"(?P<before>.*\S)\s+(?:is|are|was|were|equals)\b\s*:?(?P<after>.*)", re.IGNORECASE)
+_STATES_ANOTHER = re.compile(
+    r"(?:\b(?:is|are|was|were|equals|be)|:)\s*(?:about |approximately )?[-+$€£¥]?\.?\d", re.IGNORECASE
+)
 _NEGATED = re.compile(
     r"[<>≤≥≠|]|n['’]t\b|\b(?:not|no|never|nor|or|if|unless|either|neither|except|cannot)\b", re.IGNORECASE
 )
@@ -69,9 +92,10 @@ def quantity(text: str) -> Quantity | None:
 
     None where it is anything else.
     """
-    first, _, rest = text.partition(" ")
-    if first.lower() in _IN_WORDS and " " not in rest:
-        text = f"{_IN_WORDS[first.lower()]} {rest}"
+    if in_words := _WORDS_FIRST.match(text):
+        rest = text[in_words.end() :].strip()
+        if " " not in rest:
+            text = f"{_IN_WORDS[in_words[0].lower()]} {rest}"
     match = _QUANTITY.fullmatch(text.strip())
     if match is None or len(match["over"]) + len(match["under"] or "") + len(match["whole"] or "") > _LONGEST:
         return None
@@ -104,15 +128,24 @@ def quantity(text: str) -> Quantity | None:
         return None
     if match["currency"]:
         found = _money(match["currency"].strip(), found)
-    return None if found is None else Quantity(value, found, factor)
+    _, point, decimals = match["over"].partition(".")
+    precision = len(decimals) - int(exponent or 0) if point and not match["under"] else None
+    return None if found is None else Quantity(value, found, factor, decimals=precision)
 
 
+@lru_cache(maxsize=4096)
 def gold(text: str) -> Quantity | None:
-    """The quantity of a gold answer, with the tolerance that it states itself ("3.14 ± 0.01")."""
+    """The quantity of a gold answer, with the tolerance of its own precision.
+
+    3.14 stands for all that rounds to it: 0.005 to either side. "3.14 ± 0.01" says its tolerance itself. A whole
+    number and a fraction are exact.
+    """
     centre, mark, reach = re.sub(r"\+\s?/?\s?-", "±", plain(text)).partition("±")
     found = quantity(centre.strip())
-    if not mark or found is None:
-        return found
+    if found is None:
+        return None
+    if not mark:
+        return found if found.decimals is None else replace(found, tolerance=_half_a_digit(found.decimals))
     tolerance = quantity(reach.strip())
     if tolerance is None or tolerance.value < 0:
         return None
@@ -120,6 +153,53 @@ def gold(text: str) -> Quantity | None:
     return Quantity(
         found.value, tolerance.unit if tolerance.unit.dimension else found.unit, found.scale, tolerance.value
     )
+
+
+_PLACES = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "一": 1, "两": 2, "二": 2, "三": 3, "四": 4}
+_NEAREST = {
+    "tenth": 1, "hundredth": 2, "thousandth": 3, "cent": 2, "ten": -1, "hundred": -2, "thousand": -3, "million": -6,
+    "whole number": 0, "whole": 0, "integer": 0, "unit": 0, "one": 0,
+}  # fmt: skip
+_ASKED = re.compile(
+    r"\b(?P<places>\d|one|two|three|four|five|six)[ -](?:decimals?\b|d\.?\s?p\b|digits? (?:after|behind) the)"
+    r"|(?:nearest|round(?:ed)? (?:off )?to)\s+(?:the\s+)?(?:nearest\s+)?"
+    rf"(?P<nearest>{'|'.join(_NEAREST)})s?\b"
+    r"|(?:nearest|accurate to|精确到)\s*(?:the\s+)?0\.(?P<zeros>0*)1(?!\d)"
+    r"|nearest\s+(?P<unit>[^\W\d_]+)"
+    r"|(?:保留|精确到)\s*(?:小数点后)?\s*(?P<places_zh>[一两二三四\d])\s*位",
+    re.IGNORECASE,
+)
+
+
+@lru_cache(maxsize=4096)
+def asked_decimals(question: str) -> int | None:
+    """The decimal places that a question wants: "to the nearest tenth", "with two decimal places", "保留两位小数".
+
+    Negative for tens and more ("nearest hundred"). None where it asks for none.
+    """
+    for match in _ASKED.finditer(plain(question)):
+        if digits := (match["places"] or match["places_zh"]):
+            return _PLACES.get(digits.lower()) or int(digits)
+        if match["zeros"] is not None:
+            return len(match["zeros"]) + 1
+        if match["nearest"]:
+            return _NEAREST[match["nearest"].lower()]
+        if match["unit"] and (found := unit(match["unit"])) and not found.dimension.startswith("thing:"):
+            return 0
+    return None
+
+
+def rounded(truth: Quantity, question: str) -> Quantity:
+    """A gold quantity with the tolerance that the question asks for, where it asks for decimal places."""
+    places = asked_decimals(question)
+    # A gold answer that states its tolerance is the better source.
+    if places is None or (truth.tolerance and truth.decimals is None):
+        return truth
+    return replace(truth, tolerance=_half_a_digit(places))
+
+
+def _half_a_digit(decimals: int) -> Fraction:
+    return Fraction(1, 2) / Fraction(10) ** decimals
 
 
 def read(answer: str) -> Quantity | None:
@@ -131,6 +211,8 @@ def read(answer: str) -> Quantity | None:
     text = plain(answer)
     if found := quantity(text):
         return found
+    if found := _after_copula(text):
+        return found
     if "=" in text:
         return _last_side(text)
     start = re.search(rf"(?:[+-]\s?)?(?:(?:{_CURRENCY})\s?)?[+-]?(?:\d|\.\d)", text)
@@ -140,7 +222,7 @@ def read(answer: str) -> Quantity | None:
     # "P3", "x-3": the number is part of something larger.
     if before and not before[-1].isspace() and before[-1] != ":":
         return None
-    if any(word in _IN_WORDS and word != "one" for word in before.lower().split()):
+    if any(word in _IN_WORDS.keys() | SCALES and word not in ("one", "half") for word in before.lower().split()):
         return None
     # "The distance between A and B is 5" states a 5; "it lies between A and 5" does not.
     if (_NEGATED if _COPULA.search(before) else _NOT_A_STATEMENT).search(before):
@@ -161,7 +243,7 @@ def agree(truth: Quantity, stated: Quantity, question: str) -> bool:
     gold answer is accepted unless the question wants another one.
     """
     if truth.unit.dimension and stated.unit.dimension:
-        return truth.unit.dimension == stated.unit.dimension and _close(truth, stated, truth.unit, stated.unit)
+        return comparable(truth.unit, stated.unit) and _close(truth, stated, truth.unit, stated.unit)
     if truth.unit.dimension:
         return any(_close(truth, stated, truth.unit, wanted) for wanted in _wanted(truth.unit, question))
     if stated.unit.dimension:
@@ -197,7 +279,8 @@ def _fraction(digits: str) -> Fraction:
 def _attached(match: re.Match[str]) -> bool:
     """12cm is a quantity, but 3rd, 5A or 2x are names of something else: only known units may touch the number."""
     start = match.start("unit")
-    return match.string[start - 1] != " "
+    # Chinese has no blanks: 12个.
+    return match.string[start - 1] != " " and not "\u4e00" <= match["unit"][:1] <= "\u9fff"
 
 
 def _money(symbol: str, rest: Unit) -> Unit | None:
@@ -207,6 +290,14 @@ def _money(symbol: str, rest: Unit) -> Unit | None:
     if rest.dimension.startswith("thing:") or rest.dimension in ("", currency.dimension):
         return currency
     return None
+
+
+def _after_copula(text: str) -> Quantity | None:
+    """Of "The side of the square with area 9 is 3" the 3; None where more than one number is said to be something."""
+    match = _LAST_COPULA.match(text)
+    if match is None or _NEGATED.search(match["before"]) or _STATES_ANOTHER.search(match["before"]):
+        return None
+    return quantity(match["after"].strip())
 
 
 def _last_side(text: str) -> Quantity | None:

@@ -12,7 +12,9 @@ _CHARACTERS = {
     **{0xFF01 + offset: chr(0x21 + offset) for offset in range(94)},  # full-width forms of ASCII
     **dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-"),
     **dict.fromkeys(map(ord, "\u00a0\u2002\u2003\u2009\u202f\u3000"), " "),
-    **{ord(mark): None for mark in "\u200b\u200c\u200d\u2060\ufeff"},
+    # Marks without a width, and those that turn the direction of writing.
+    **{ord(mark): None for mark in "\u200b\u200c\u200d\u2060\ufeff\u200e\u200f"},
+    **dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), None),
     ord("\u2044"): "/",
     ord("⩽"): "≤",
     ord("⩾"): "≥",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, get_args
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, get_args
 from mixpref.errors import MixprefError
 from mixpref.progress import progress, say
 from mixpref.records import Outcome, Problem, Response, Verdict
-from mixpref.verifying import verify
+from mixpref.verifying import verify_all
 from mixpref.verifying.lookup import Lookup
+from mixpref.verifying.pool import Pool
 
 if TYPE_CHECKING:
     from mixpref.rundir import Run
     from mixpref.store import Artifact
+    from mixpref.verifying.judge import Judge
 
 BATCH = 4096
 """Responses a shard of verdicts."""
@@ -28,31 +31,42 @@ def verify_responses(run: Run) -> None:
     Shards that are there already stay. The manifest's counts are the verdicts by outcome, and of them those on
     responses that were cut at the token limit.
 
-    Raises MixprefError where the responses are not complete.
+    Raises MixprefError where the responses are not complete, or where the judge cannot be asked at all.
     """
     if run.verdicts.finished:
         return
     if not run.responses.finished:
         raise MixprefError(f"{run.responses.path} is not complete; run `mixpref sample` first")
-    counts = judge(run.problems("train"), run.responses, run.verdicts, description="verify")
+    counts = fill(run, run.problems("train"), run.responses, run.verdicts, description="verify")
     outcomes = ", ".join(f"{counts[outcome]} {outcome}" for outcome in get_args(Outcome))
     say(f"verify: {counts['responses']} responses: {outcomes}")
 
 
-def judge(
-    problems: Iterable[Problem], responses: Artifact[Response], verdicts: Artifact[Verdict], *, description: str
+def fill(
+    run: Run,
+    problems: Iterable[Problem],
+    responses: Artifact[Response],
+    verdicts: Artifact[Verdict],
+    *,
+    description: str,
 ) -> dict[str, int]:
     """Judge every response and finish the artifact of verdicts. Returns the manifest's counts."""
+    settings = run.recipe.verifying
     find = Lookup(problems)
     done = verdicts.done()
     total = len(responses)
     reader = iter(responses)
-    with progress(description, total, done=min(total, BATCH * len(done))) as advance:
+    judge = judge_of(run)
+    with (
+        progress(description, total, done=min(total, BATCH * len(done))) as advance,
+        Pool(settings.workers, settings.seconds, settings.memory_mb * 2**20) as pool,
+        judge or nullcontext(),
+    ):
         for index in range(-(-total // BATCH)):
             batch = list(islice(reader, BATCH))
             if (key := f"{index:05d}") in done:
                 continue
-            verdicts.append(key, [verdict_on(find[response.problem_id], response) for response in batch])
+            verdicts.append(key, verdicts_on([(find[each.problem_id], each) for each in batch], judge, pool))
             advance(len(batch))
     outcomes: Counter[str] = Counter()
     truncated = 0
@@ -64,8 +78,24 @@ def judge(
         **{outcome: outcomes[outcome] for outcome in get_args(Outcome)},
         "cut at the token limit": truncated,
     }
-    verdicts.finish({}, counts)
+    verdicts.finish(judge.settings if judge else {}, counts)
     return counts
+
+
+def judge_of(run: Run) -> Judge | None:
+    """The judge that the run's recipe names, if it names one. Its replies are kept in the run directory."""
+    settings = run.recipe.verifying
+    if settings.judge is None:
+        return None
+    from mixpref.verifying.judge import Judge
+
+    return Judge(
+        settings.judge,
+        settings.judge_url,
+        rubric=settings.judge_rubric,
+        concurrency=settings.judge_concurrency,
+        cache=run.path / "judgements.sqlite",
+    )
 
 
 def judged(responses: Artifact[Response], verdicts: Artifact[Verdict]) -> Iterator[tuple[Response, Verdict]]:
@@ -78,8 +108,15 @@ def judged(responses: Artifact[Response], verdicts: Artifact[Verdict]) -> Iterat
         yield response, verdict
 
 
-def verdict_on(problem: Problem, response: Response) -> Verdict:
-    """The verdict on one response. A response that could not be generated is an error, not a wrong answer."""
-    if response.finish == "error":
-        return Verdict(outcome="error", detail=f"no response: {response.error}", response_id=response.id)
-    return replace(verify(problem, response.text, response.style), response_id=response.id)
+def verdicts_on(
+    answered: Sequence[tuple[Problem, Response]], judge: Judge | None = None, pool: Pool | None = None
+) -> list[Verdict]:
+    """The verdicts on responses, in their order. One that could not be generated is an error, not a wrong answer."""
+    texts = [(problem, each.text, each.style) for problem, each in answered if each.finish != "error"]
+    found = verify_all(texts, judge=judge, pool=pool)
+    return [
+        Verdict(outcome="error", detail=f"no response: {each.error}", response_id=each.id)
+        if each.finish == "error"
+        else replace(next(found), response_id=each.id)
+        for _, each in answered
+    ]

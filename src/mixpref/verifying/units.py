@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -29,41 +30,46 @@ NONE = Unit("")
 # dimension: {size: names}. Names of up to two letters are taken as they are written, longer ones in any case.
 _TABLE: dict[str, dict[str, str]] = {
     "length": {
-        "1/1000": "mm millimeter millimeters millimetre millimetres",
-        "1/100": "cm centimeter centimeters centimetre centimetres cms",
-        "1": "m meter meters metre metres",
-        "1000": "km kilometer kilometers kilometre kilometres kms",
+        "1/1000": "毫米 mm millimeter millimeters millimetre millimetres",
+        "1/100": "厘米 cm centimeter centimeters centimetre centimetres cms",
+        "1": "米 m meter meters metre metres",
+        "1000": "千米 公里 km kilometer kilometers kilometre kilometres kms",
         "127/5000": "in inch inches",
         "381/1250": "ft foot feet",
         "1143/1250": "yd yard yards yds",
         "201168/125": "mi mile miles",
     },
     "mass": {
-        "1/1000": "mg milligram milligrams",
-        "1": "g gram grams",
-        "1000": "kg kilogram kilograms kilo kilos kgs",
-        "1000000": "ton tons tonne tonnes",
+        "1/1000": "毫克 mg milligram milligrams",
+        "1": "克 g gram grams",
+        "1000": "千克 公斤 kg kilogram kilograms kilo kilos kgs",
+        "1000000": "吨 ton tons tonne tonnes",
         "45359237/100000": "lb lbs pound pounds",
         "45359237/1600000": "oz ounce ounces",
     },
     "time": {
         "1/1000": "ms millisecond milliseconds",
-        "1": "s sec secs second seconds",
-        "60": "min mins minute minutes",
-        "3600": "h hr hrs hour hours",
-        "86400": "day days",
-        "604800": "week weeks",
+        "1": "秒 s sec secs second seconds",
+        "60": "分钟 min mins minute minutes",
+        "3600": "小时 h hr hrs hour hours",
+        "86400": "天 day days",
+        "604800": "周 week weeks",
     },
-    "years": {"1/12": "month months", "1": "year years yr yrs"},
-    "volume": {"1/1000": "ml mL milliliter milliliters millilitre millilitres", "1": "l L liter liters litre litres"},
-    "angle": {"1": "° degree degrees deg"},
+    "years": {"1/12": "月 个月 month months", "1": "年 year years yr yrs"},
+    "volume": {
+        "1/1000": "毫升 ml mL milliliter milliliters millilitre millilitres",
+        "1": "升 l L liter liters litre litres",
+    },
+    "angle": {"1": "度 ° degree degrees deg"},
     "celsius": {"1": "°C celsius"},
     "fahrenheit": {"1": "°F fahrenheit"},
     "percent": {"1": "% percent percents percentage pct"},
     "dollar": {"1/100": "¢ cent cents", "1": "$ USD dollar dollars"},
     "euro": {"1": "€ EUR euro euros"},
     "sterling": {"1": "£ GBP"},
-    "yen": {"1": "¥ JPY CNY RMB yen yuan"},
+    "yen": {"1": "JPY yen"},
+    "yuan": {"1": "元 CNY RMB yuan"},
+    "yen or yuan": {"1": "¥"},
     "rupee": {"1": "₹ INR rupee rupees"},
     "force": {"1": "N newton newtons", "1000": "kN"},
     "energy": {"1": "J joule joules", "1000": "kJ kilojoule kilojoules"},
@@ -83,13 +89,23 @@ _UNITS = {
     for size, names in sizes.items()
     for name in names.split()
 }
+_EITHER = {"yen or yuan": ("yen", "yuan")}
 SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
 _SCALE = re.compile(rf"({'|'.join(SCALES)})s?\b\s*(?:of\b\s*)?", re.IGNORECASE)
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _WORDS = re.compile(r"[^\W\d_][\w'’-]*(?: [^\W\d_][\w'’-]*){0,4}")
 # Words that say nothing of what is counted, and words after which a number is no longer a plain statement.
 _EMPTY = "in total all altogether together left remaining of the a an each more sum overall"
 _UNCLEAR = "or and not than but if to plus minus times without unless maybe perhaps is are x"
 _FILLERS, _HEDGES = frozenset(_EMPTY.split()), frozenset(_UNCLEAR.split())
+
+
+def comparable(one: Unit, other: Unit) -> bool:
+    """Whether quantities in these units can be equal: units of one dimension."""
+    dimensions = (one.dimension, other.dimension)
+    return dimensions[0] == dimensions[1] or any(
+        sign in dimensions and set(dimensions) <= {sign, *meant} for sign, meant in _EITHER.items()
+    )
 
 
 def scale(text: str) -> tuple[int, str]:
@@ -113,7 +129,11 @@ def unit(text: str) -> Unit | None:
     if not things:
         return NONE
     # "minutes in total"
-    return replace(_known(" ".join(things)) or Unit(f"thing:{stem(things[-1])}"), name=" ".join(things))
+    found = _known(" ".join(things))
+    # "3 i", "3π": one letter is a variable or a constant, not a thing.
+    if found is None and len(things[-1]) == 1 and not _CHINESE.match(things[-1]):
+        return None
+    return replace(found or Unit(f"thing:{stem(things[-1])}"), name=" ".join(things))
 
 
 def stem(word: str) -> str:
@@ -134,7 +154,10 @@ def _known(text: str) -> Unit | None:
             return None
         return Unit(f"{above.dimension}/{below.dimension}", above.factor / below.factor)
     power = 1
-    for pattern, exponent in ((r"^(?:square|sq\.?)\s+|\s+squared$|\s?\^2$", 2), (r"^cubic\s+|\s+cubed$|\s?\^3$", 3)):
+    for pattern, exponent in (
+        (r"^(?:square|sq\.?)\s+|^平方|\s+squared$|\s?\^2$", 2),
+        (r"^cubic\s+|^立方|\s+cubed$|\s?\^3$", 3),
+    ):
         text, found = re.subn(pattern, "", text, count=1, flags=re.IGNORECASE)
         power = exponent if found else power
     if (name := text.lower()) in _COMPOUND:
@@ -151,9 +174,23 @@ def _known(text: str) -> Unit | None:
     return Unit(f"{base.dimension}^{power}", base.factor**power)
 
 
-_LONG = "|".join(sorted((re.escape(name) for name in _UNITS if len(name) > 2), key=len, reverse=True))
-_SHORT = "|".join(sorted((re.escape(name) for name in _UNITS if len(name) <= 2), key=len, reverse=True))
-_SYMBOLS = "|".join(re.escape(name) for name in _UNITS if len(name) == 1 and not name.isalpha())
+def _names(wanted: Callable[[str], bool]) -> str:
+    return "|".join(sorted((re.escape(name) for name in _UNITS if wanted(name)), key=len, reverse=True))
+
+
+_LONG = _names(lambda name: len(name) > 2 and not _CHINESE.match(name))
+_SHORT = _names(lambda name: len(name) <= 2 and not _CHINESE.match(name))
+# Without blanks between words, one character alone may be part of another word.
+_HAN = "".join(
+    (
+        r"(?P<han_asked>多少|几)?(?P<han>(?:平方|立方)?(?:",
+        _names(lambda name: len(name) > 1 and bool(_CHINESE.match(name))),
+        r")|(?:(?<=多少)|(?<=几)|(?<=\d)|平方|立方)(?:",
+        _names(lambda name: len(name) == 1 and bool(_CHINESE.match(name))),
+        "))",
+    )
+)
+_SYMBOLS = _names(lambda name: len(name) == 1 and not name.isalpha())
 _ONE = rf"(?:(?:square|sq\.?|cubic)\s)?(?:(?i:{_LONG})|{_SHORT})(?:\s?\^[23])?"
 _ANY = rf"{_ONE}(?:(?:\s?/\s?|\sper\s){_ONE})?"
 # A short name is also a word or a letter (in, m, A): in a sentence it is a unit only after a number or after "in".
@@ -161,6 +198,7 @@ _NAMED = re.compile(
     rf"(?P<asked>\b(?i:how many|in|to|into|nearest)\s)?(?<![^\W\d_])(?P<long>(?:(?:square|sq\.?|cubic)\s)?(?i:{_LONG})"
     rf"(?:\s?\^[23])?(?:(?:\s?/\s?|\sper\s){_ONE})?|{_SYMBOLS})(?!\w)"
     rf"|(?:(?P<ask>\b(?i:how many|in|to|into|nearest)\s|\()(?!in\b)|\d\s?)(?P<short>{_ANY})(?!\w)"
+    rf"|{_HAN}"
 )
 
 
@@ -173,9 +211,9 @@ def named(question: str) -> tuple[Unit, ...]:
     asked: dict[Unit, None] = {}
     other: dict[Unit, None] = {}
     for match in _NAMED.finditer(plain(question)):
-        found = _known(match["long"] or match["short"])
+        found = _known(match["long"] or match["short"] or match["han"])
         if found is not None and found.dimension:
-            (asked if match["asked"] or match["ask"] else other)[found] = None
+            (asked if match["asked"] or match["ask"] or match["han_asked"] else other)[found] = None
     wanted = {each.dimension for each in asked}
     return (*asked, *(each for each in other if each.dimension not in wanted))
 
