@@ -46,6 +46,7 @@ bench-verify: venv
 	$(BIN)/python -m benchmarks.verify_parity
 	$(BIN)/python -m benchmarks.mathvista_raw
 	$(BIN)/python -m benchmarks.math_verify_cases
+	$(BIN)/python -m benchmarks.verify_hanging
 
 # The wheel in an empty environment, away from the checkout.
 wheel: venv

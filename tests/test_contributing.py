@@ -57,7 +57,7 @@ def test_the_source(tmp_path: Path) -> None:
         ("Red, blue", "correct"),
         ("red, green", "wrong"),
         ("red", "wrong"),
-        ("red,", "unparsed"),
+        ("red,, blue", "unparsed"),
     ],
 )
 def test_the_rule(monkeypatch: pytest.MonkeyPatch, answer: str, outcome: str) -> None:

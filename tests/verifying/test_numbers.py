@@ -161,3 +161,17 @@ def test_a_quantity_shows_as_people_write_it():
     assert str(stated("1,234.5 cm")) == "1234.5 cm"
     assert str(stated("1/3")) == "1/3"
     assert str(numbers.Quantity(Fraction(2), scale=10**6)) == "2000000"
+
+
+@pytest.mark.parametrize("answer", ["4 π cm", "4√2 cm", "0,111", "x + 2 = 7", "2x = 10"])
+def test_what_is_more_than_one_number_is_none(answer):
+    assert read(answer) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "value"), [("x = 3 + 9 = 12", 12), ("3 + 9 = 12", 12), ("1,111", 1111), ("Area = 12 cm", 12)]
+)
+def test_the_last_side_of_an_equation_is_its_number(answer, value):
+    found = read(answer)
+    assert found is not None
+    assert found.value == value

@@ -34,7 +34,7 @@ class Quantity:
         return f"{digits} {self.unit.name}".strip()
 
 
-_NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
+_NUMBER = r"(?:[1-9]\d{0,2}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
 _CURRENCY = r"[$€£¥₹]|(?:US|A|C)\$"
 _QUANTITY = re.compile(
     r"(?:(?:≈|~|=|:|about|approximately|approx\.?|roughly|around|exactly)\s*)?"
@@ -82,6 +82,10 @@ _LAST_COPULA = re.compile(r"(?P<before>.*\S)\s+(?:is|are|was|were|equals)\b\s*:?
 _STATES_ANOTHER = re.compile(
     r"(?:\b(?:is|are|was|were|equals|be)|:)\s*(?:about |approximately )?[-+$€£¥]?\.?\d", re.IGNORECASE
 )
+# "x + 2 = 7" says what x + 2 is; "x = 3 + 9 = 12" says what x is.
+_OF_AN_UNKNOWN = re.compile(
+    r"(?<![^\W\d_])[a-z]\s*[-+*/^·×]\s*\d|\d\s*[-+*/^·×]\s*[a-z](?![^\W\d_])|\d[xyz](?![^\W\d_])", re.IGNORECASE
+)
 _NEGATED = re.compile(
     r"[<>≤≥≠|]|n['’]t\b|\b(?:not|no|never|nor|or|if|unless|either|neither|except|cannot)\b", re.IGNORECASE
 )
@@ -121,7 +125,8 @@ def quantity(text: str) -> Quantity | None:
             return None
         value = -value if match["inner"] == "-" else value
     factor, rest = scale(match["unit"])
-    if rest[:1].isdigit():
+    # "4 π cm" is no 4 of some unit.
+    if rest[:1].isdigit() or "π" in rest or "√" in rest:
         return None
     found = unit(rest)
     if found is None or (found.dimension.startswith("thing:") and _attached(match)):
@@ -303,6 +308,8 @@ def _after_copula(text: str) -> Quantity | None:
 def _last_side(text: str) -> Quantity | None:
     """Of "x = 3 + 9 = 12" the last side; None where another side is another number, or there are several equations."""
     if re.search(r"[<>≤≥≠,;]|\b(?:and|or|not)\b", text.rpartition("=")[0]):
+        return None
+    if _OF_AN_UNKNOWN.search(text.partition("=")[0]):
         return None
     sides = [quantity(trimmed(side.strip())) for side in text.split("=")]
     last = sides[-1]
