@@ -34,6 +34,7 @@ _TRIGGERS = {
 }
 _NAMES = {"en": '"Final answer:"', "zh": '"答案："'}
 _BEFORE_BOX = re.compile(r"(?:final\s)?answer(?:\sis)?\s?[:：]|(?:最终)?答案[是为]?\s?[:：]", re.IGNORECASE)
+_START, _LONGEST_LEAD = 120, 40
 _MOST_TRIGGERS = 2
 _OPEN, _CLOSE = "<think>", "</think>"
 # Lines that set the answer and say nothing: the fence of a code block, display math, a rule.
@@ -88,12 +89,20 @@ def _in_box(thoughts: str, said: str) -> Extraction:
         return Extraction(None, "no \\boxed{}")
     if len(boxes) > _MOST_TRIGGERS:
         return Extraction(None, f"\\boxed{{}} {len(boxes)} times")
-    if not _has_words(thoughts.replace(_OPEN, "") + _BEFORE_BOX.sub("", said[: boxes[0].start()])):
+    if not _has_words(thoughts.replace(_OPEN, "")) and not _reasons(said[: boxes[0].start()]):
         return Extraction(None, "no reasoning before \\boxed{}")
     content = braced(said, boxes[-1].end())
     if content is None:
         return Extraction(None, "\\boxed{ is never closed")
     return one_line(content, "the boxed answer")
+
+
+def _reasons(before: str) -> bool:
+    """Whether more stands before a box than the words that announce it."""
+    # The start of a chain tells nearly always; its last characters may be half of such words.
+    if len(before) > _START and _has_words(_BEFORE_BOX.sub("", before[:_START])[:-_LONGEST_LEAD]):
+        return True
+    return _has_words(_BEFORE_BOX.sub("", before))
 
 
 def _has_words(text: str) -> bool:

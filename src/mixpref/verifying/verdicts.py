@@ -98,7 +98,7 @@ def _window(items: Sequence[Item], judge: Judge | None, pool: Pool | None) -> li
             verdict = Verdict(
                 outcome="error", rule=rule, detail=f"unknown rule; the rules are {', '.join((*RULES, JUDGED))}"
             )
-        elif found.answer is None or not plain(found.answer):
+        elif found.answer is None:
             verdict = Verdict(outcome="unparsed", rule=rule, detail=found.reason or "the answer is empty")
         else:
             key = (problem.id, found.answer, found.sentence)
@@ -130,6 +130,8 @@ def _rule(problem: Problem, judge: Judge | None) -> str:
 
 def _first(problem: Problem, rule: str, answer: str, sentence: bool, judge: Judge | None) -> Verdict | _Pending:
     """The verdict that needs no help, or the help that it needs."""
+    if not plain(answer):
+        return Verdict(outcome="unparsed", rule=rule, detail="the answer is empty")
     if rule == JUDGED:
         if judge is None:
             return Verdict(outcome="error", answer=answer, rule=rule, detail="the rule judge needs a judge")
