@@ -173,3 +173,12 @@ def test_no_style_raises_or_takes_long():
         for style in STYLES:
             found = extract(text, style)
             assert (found.answer is None) == bool(found.reason), text
+
+
+@pytest.mark.parametrize("dots", range(60, 140, 7))
+@pytest.mark.parametrize("words", ["Final answer: ", "答案是：", "The answer is: "])
+def test_words_that_announce_a_box_are_no_reasoning_wherever_they_stand(dots, words):
+    bare = words.removeprefix("The ")
+    assert extract(f"{'.' * dots}{bare}\\boxed{{4}}", "boxed").answer is None
+    assert extract(f"{'.' * dots}{bare}so \\boxed{{4}}", "boxed").answer == "4"
+    assert extract(f"{bare}{'.' * dots}two {bare}\\boxed{{4}}", "boxed").answer == "4"
