@@ -3,6 +3,7 @@
 import json
 import os
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from string import ascii_uppercase
 
@@ -10,7 +11,8 @@ import pytest
 
 from mixpref import world
 from mixpref.records import Problem
-from mixpref.verifying import rules, verify
+from mixpref.verifying import rules, verify, verify_all
+from mixpref.verifying.pool import Pool, Reply
 
 
 def outcome(gold, answer, *, choices=(), question="What is it?", rule=None):
@@ -135,6 +137,43 @@ def test_a_failing_judge_is_an_error(monkeypatch):
     assert verdict.outcome == "error"
     assert verdict.answer == "12"
     assert verdict.detail == "ZeroDivisionError: a defect"
+
+
+def test_algebra_that_hangs_is_an_error_of_that_answer_alone():
+    gold = Problem(question="What is it?", answer="\\frac{3\\pi}{7}")
+    answers = [
+        "\\frac{6}{14}\\pi",
+        "\\sum_{k=1}^{10^9} k^k",
+        "\\frac{4\\pi}{7}",
+        "\\sum_{k=1}^{10^9} k^{k+1}",
+        "3\\pi/7",
+    ]
+    with Pool(workers=1, seconds=1.0) as pool:
+        verdicts = list(verify_all(((gold, answer, "direct") for answer in answers), pool=pool))
+    assert [verdict.outcome for verdict in verdicts] == ["correct", "error", "wrong", "error", "correct"]
+    assert [verdict.answer for verdict in verdicts] == answers
+    assert verdicts[1].detail == "took longer than 1 s"
+    assert verdicts[1].score == 0.0
+
+
+def test_algebra_that_crashes_is_an_error():
+    class Crashing:
+        def map(self, tasks):
+            return [Reply(failure="the worker crashed (signal 11, SIGSEGV)") for _ in tasks]
+
+    gold = Problem(question="What is it?", answer="\\frac{3\\pi}{7}")
+    verdict = verify(gold, "\\frac{6}{14}\\pi", "direct", pool=Crashing())
+    assert (verdict.outcome, verdict.detail) == ("error", "the worker crashed (signal 11, SIGSEGV)")
+
+
+def test_expressions_are_judged_in_threads_as_anywhere():
+    def judged(number):
+        gold = Problem(question="What is it?", answer=f"\\frac{{{number}\\pi}}{{7}}")
+        right, wrong = f"\\frac{{{2 * number}}}{{14}}\\pi", f"\\frac{{{number + 1}\\pi}}{{7}}"
+        return verify(gold, right, "direct").outcome, verify(gold, wrong, "direct").outcome
+
+    with ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(judged, range(1, 9))) == {("correct", "wrong")}
 
 
 def test_no_text_raises_or_fails():
