@@ -254,6 +254,9 @@ def test_an_answer_is_rounded_only_as_far_as_is_asked_or_the_gold_answer_is():
     assert outcome("5\\sqrt{2}", "7.1", decimals=2) == "wrong"
     assert outcome("(1.41, 2.25)", "(\\sqrt{2}, \\frac{9}{4})") == "correct"
     assert outcome("1.41", "\\sqrt{3}") == "wrong"
+    # What is asked for counts, not how many digits the gold answer happens to have.
+    assert outcome("(1.4142, 2)", "(1.41, 2)", decimals=2) == "correct"
+    assert outcome("(1.41, 2)", "(1.414, 2)", decimals=3) == "wrong"
     assert outcome("\\pi", "3.14") == "wrong"
     assert outcome("\\frac{1}{3}", "0.333") == "wrong"
     # One digit says too little of what was rounded.
