@@ -14,7 +14,7 @@ from typing import Literal
 
 Outcome = Literal["correct", "wrong", "unparsed", "error"]
 Finish = Literal["stop", "length", "error"]
-Why = Literal["correctness", "format", "dropout-ntp", "vote"]
+Why = Literal["correctness", "format", "dropout-ntp", "vote", "foreign"]
 
 
 def content_hash(*parts: str | bytes) -> str:
@@ -71,7 +71,7 @@ class Response:
     sample: int
     """Which of the problem's n samples this is, from 0."""
     text: str
-    """What the model wrote, without its end-of-turn token."""
+    """What the model wrote, without its end-of-turn token and without the prefix."""
     tokens: int
     """Generated tokens, the end-of-turn token included."""
     finish: Finish
@@ -80,8 +80,10 @@ class Response:
     """Prompt style (`prompts.py`) that the question was put in."""
     sampler: str
     """Model and sampling settings, as a short text."""
-    logprob: float
-    """Sum over the generated tokens of log pi(token) at temperature 1, in nats."""
+    logprob: float | None
+    """Sum over the generated tokens of log pi(token) at temperature 1, in nats; None where the engine does not tell."""
+    prefix: str = ""
+    """The beginning of the turn that was given to the model to go on from."""
     error: str = ""
 
     @property
@@ -118,6 +120,7 @@ class PreferencePair:
     chosen_origin: str
     """Where the chosen text comes from: a response's id and its sampler."""
     rejected_origin: str
+    """The same of the rejected text; `blind` in it: the model went on without the images."""
     chosen_complete: bool = True
     """False where the text was cut at the token limit: it has no end of turn, and none may be taught."""
     rejected_complete: bool = True
