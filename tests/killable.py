@@ -13,15 +13,16 @@ from typing import Any
 from scripted import ScriptedEngine
 
 from mixpref.cli import main
-from mixpref.engines import stage
+from mixpref.sampling import stage
 
 
 class SlowEngine(ScriptedEngine):
     """Slow enough to be killed in the middle of the sampling."""
 
-    def generate(self, *arguments: Any, **settings: Any) -> Any:
-        time.sleep(0.1)
-        return super().generate(*arguments, **settings)
+    def answer(self, requests: Any, sampling: Any) -> Any:
+        for each in super().answer(requests, sampling):
+            time.sleep(0.05)
+            yield each
 
 
 if __name__ == "__main__":

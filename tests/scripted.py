@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator
 
-from mixpref.records import Problem, Response
+from mixpref.engines.request import Request, Sampling
+from mixpref.records import Response
 from mixpref.seeds import derive
 
 
 class ScriptedEngine:
     """Of a problem's samples, those with an even number are right if `knows`, and the others wrong or unreadable."""
 
-    def __init__(self, model: str, *, knows: bool = True) -> None:
+    def __init__(self, model: str = "scripted", *, knows: bool = True) -> None:
         self.name = model
         self.knows = knows
 
-    def generate(
-        self,
-        problems: Sequence[Problem],
-        style: str,
-        samples: int = 1,
-        *,
-        seed: int = 0,
-        greedy: bool = False,
-        max_new_tokens: int = 256,
-        **_: Any,
-    ) -> list[list[Response]]:
-        return [[self._answer(problem, style, seed, sample) for sample in range(samples)] for problem in problems]
+    def answer(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[tuple[int, tuple[Response, ...]]]:
+        for place, request in enumerate(requests):
+            yield place, tuple(self._answer(request, sample) for sample in request.numbers)
 
-    def _answer(self, problem: Problem, style: str, seed: int, sample: int) -> Response:
+    def _answer(self, request: Request, sample: int) -> Response:
+        problem, style, seed = request.problem, request.style, request.seed
         assert problem.answer
         right = self.knows and sample % 2 == 0
         answer = problem.answer[0] if right else str(derive(seed, problem.id, sample) % 10**6 + 10**6)

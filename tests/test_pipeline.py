@@ -18,16 +18,17 @@ from tiny_model import save_tiny_model
 
 from mixpref import pipeline
 from mixpref.cli import main
-from mixpref.engines.stage import sample
 from mixpref.errors import MixprefError
-from mixpref.recipe import Recipe
+from mixpref.recipe import PairingRecipe, Recipe, TrainingRecipe
 from mixpref.rundir import Run
+from mixpref.sampling.stage import sample
 
 HERE = Path(__file__).parent
 FUNCTIONS = {
     "problems": "mixpref.sources.stage.load_problems",
-    "sample": "mixpref.engines.stage.sample",
+    "sample": "mixpref.sampling.stage.sample",
     "verify": "mixpref.verifying.stage.verify_responses",
+    "continue": "mixpref.sampling.continuing.continue_blindly",
     "pair": "mixpref.pairing.stage.make_pairs",
     "train": "mixpref.training.stage.train",
     "evaluate": "mixpref.evaluation.stage.evaluate",
@@ -66,6 +67,7 @@ def called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Mock:
                 "problems": (run.problems("train"), run.problems("held_out")),
                 "sample": (run.responses,),
                 "verify": (run.verdicts,),
+                "continue": (run.continuations,),
                 "pair": (run.pairs,),
             }.get(stage, ()):
                 artifact.append("0", [])
@@ -91,9 +93,37 @@ def run(tmp_path: Path) -> Run:
 
 def test_the_stages_run_in_their_order(called: Mock, run: Run) -> None:
     pipeline.run_all(run)
-    assert names(called) == list(FUNCTIONS) == list(pipeline.STAGES)
+    assert list(FUNCTIONS) == list(pipeline.STAGES)
+    # Only dropout-ntp pairs need continuations.
+    assert names(called) == [stage for stage in FUNCTIONS if stage != "continue"]
     called.train.assert_called_once_with(role="mpo")
     called.evaluate.assert_called_once_with(roles=("base", "mpo"))
+
+
+def test_dropout_pairs_need_continuations(called: Mock, tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "config.json").write_text("{}")
+    recipe = Recipe(name="r", model=str(tmp_path / "m"), pairing=PairingRecipe(kinds=("dropout-ntp",)))
+    run = Run.open(tmp_path / "run", recipe)
+    for stage in ("problems", "sample", "verify"):
+        pipeline.run_stage(run, stage)
+    with pytest.raises(MixprefError, match="run `mixpref continue RECIPE"):
+        pipeline.run_stage(run, "pair")
+    pipeline.run_all(run)
+    assert names(called) == list(FUNCTIONS)
+
+
+def test_pairs_from_elsewhere_need_no_sampling(called: Mock, tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "config.json").write_text("{}")
+    recipe = Recipe(name="r", model=str(tmp_path / "m"), training=TrainingRecipe(pairs="meta.json"))
+    pipeline.run_all(Run.open(tmp_path / "run", recipe))
+    assert names(called) == ["problems", "train", "evaluate", "report"]
+
+
+def test_continuing_without_dropout_pairs_is_told(called: Mock, run: Run) -> None:
+    with pytest.raises(MixprefError, match=r"add dropout-ntp to pairing.kinds"):
+        pipeline.run_stage(run, "continue")
 
 
 def test_baselines_are_trained_and_evaluated_only_for_a_comparison(called: Mock, run: Run) -> None:
@@ -127,7 +157,7 @@ def test_an_unknown_stage_is_a_defect(run: Run) -> None:
 def test_the_whole_loop_on_a_tiny_model(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("mixpref.engines.stage.sample", partial(sample, engine_factory=ScriptedEngine))
+    monkeypatch.setattr("mixpref.sampling.stage.sample", partial(sample, engine_factory=ScriptedEngine))
     out = tmp_path / "out"
     assert main(["run", str(recipe_file(tmp_path, model)), "--output", str(out)]) == 0
     shown = capsys.readouterr().out.rstrip().splitlines()

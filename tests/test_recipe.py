@@ -52,7 +52,7 @@ def test_all_mistakes_are_told_at_once_with_the_nearest_names() -> None:
     for expected in (
         "seeed: there is no such key; did you mean seed?",
         "learning_rate: there is no such key; did you mean training.learning_rate?",
-        "problems.source: 'jsnl' is not 'world' or 'jsonl'; did you mean jsonl?",
+        "problems.source: 'jsnl' is not 'world', 'jsonl' or 'mmpr'; did you mean jsonl?",
         "problems.train: 0 must be greater than or equal to 1",
         "sampling.samples: 0 must be greater than or equal to 1",
         "sampling.top_p: 1.5 must be less than or equal to 1",
@@ -60,7 +60,7 @@ def test_all_mistakes_are_told_at_once_with_the_nearest_names() -> None:
         "sampling.max_new_token: there is no such key; did you mean sampling.max_new_tokens?",
         "training.betta: there is no such key; did you mean training.beta?",
         "training.dpo_weight: -1 must be greater than or equal to 0",
-        "pairing.kinds.0: 'corectness' is not 'correctness' or 'format'; did you mean correctness?",
+        "pairing.kinds.0: 'corectness' is not 'correctness', 'format' or 'dropout-ntp'; did you mean correctness?",
     ):
         assert expected in lines
 

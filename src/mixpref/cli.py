@@ -119,6 +119,14 @@ class _Verify(_Command):
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Continue(_Command):
+    """Go on from the beginnings of answers to open questions without the images, for dropout-ntp pairs."""
+
+    def do(self, run: Run) -> None:
+        pipeline.run_stage(run, "continue")
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Pair(_Command):
     """Build preference pairs of right and worse answers."""
 
@@ -162,6 +170,7 @@ _WHOLE: dict[str, type[_Command]] = {"demo": _Demo, "run": _Run}
 _STAGES: dict[str, type[_Command]] = {
     "sample": _Sample,
     "verify": _Verify,
+    "continue": _Continue,
     "pair": _Pair,
     "train": _Train,
     "evaluate": _Evaluate,

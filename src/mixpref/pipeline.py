@@ -1,6 +1,6 @@
 """The stages in their order, each of which may also run alone:
 
-    problems -> sample -> verify -> pair -> train -> evaluate -> report
+    problems -> sample -> verify -> continue -> pair -> train -> evaluate -> report
 
 They meet only in the run directory. Each goes on with what an interrupted run has left; one that is finished is
 skipped.
@@ -17,12 +17,13 @@ from mixpref.progress import say
 from mixpref.rundir import Run
 from mixpref.store import Artifact
 
-STAGES = ("problems", "sample", "verify", "pair", "train", "evaluate", "report")
+STAGES = ("problems", "sample", "verify", "continue", "pair", "train", "evaluate", "report")
 ROLES = ("mpo", "sft", "dpo")
 """Models that can be trained on a run's pairs; all but the first are baselines."""
 
 # The stage whose artifact must be finished before, for those that cannot make it themselves.
-_NEEDS = {"verify": "sample", "pair": "verify", "train": "pair"}
+_NEEDS = {"verify": "sample", "continue": "sample", "pair": "verify", "train": "pair"}
+_MAKE_PAIRS = ("sample", "verify", "continue", "pair")
 
 
 def run_all(run: Run, compare: bool = False) -> None:
@@ -33,7 +34,10 @@ def run_all(run: Run, compare: bool = False) -> None:
     trained = ("sft", "dpo", "mpo") if compare else ("mpo",)
     # A model that is not there is better told now than after the problems are loaded.
     run.model_dir("base")
+    foreign = run.recipe.training.pairs is not None
     for stage in STAGES:
+        if (foreign and stage in _MAKE_PAIRS) or (stage == "continue" and not _continues(run)):
+            continue
         if stage == "train":
             for role in trained:
                 run_stage(run, "train", roles=(role,))
@@ -47,6 +51,12 @@ def run_stage(run: Run, stage: str, roles: Sequence[str] = ()) -> None:
     Raises MixprefError, naming the command to run first, where an earlier stage is not finished.
     """
     need = _NEEDS.get(stage)
+    if stage == "pair" and _continues(run) and _finished(run, "verify"):
+        need = "continue"
+    if stage == "train" and run.recipe.training.pairs is not None:
+        need = None
+    if stage == "continue" and not _continues(run):
+        raise MixprefError("continue: only dropout-ntp pairs need it; add dropout-ntp to pairing.kinds")
     if need is not None and not _finished(run, need):
         raise MixprefError(
             f"{stage}: there is nothing to start from in {run.path}; run `mixpref {need} RECIPE --output {run.path}` "
@@ -59,9 +69,11 @@ def run_stage(run: Run, stage: str, roles: Sequence[str] = ()) -> None:
         _stage("mixpref.sources.stage", "load_problems")(run)
         _try_gold_answers(run)
     elif stage == "sample":
-        _stage("mixpref.engines.stage", "sample")(run)
+        _stage("mixpref.sampling.stage", "sample")(run)
     elif stage == "verify":
         _stage("mixpref.verifying.stage", "verify_responses")(run)
+    elif stage == "continue":
+        _stage("mixpref.sampling.continuing", "continue_blindly")(run)
     elif stage == "pair":
         _stage("mixpref.pairing.stage", "make_pairs")(run)
     elif stage == "train":
@@ -81,9 +93,15 @@ def _finished(run: Run, stage: str) -> bool:
         "problems": (run.problems("train"), run.problems("held_out")),
         "sample": (run.responses,),
         "verify": (run.verdicts,),
+        "continue": (run.continuations,),
         "pair": (run.pairs,),
     }
     return stage in artifacts and all(artifact.finished for artifact in artifacts[stage])
+
+
+def _continues(run: Run) -> bool:
+    """Whether the recipe's pairs need blind continuations."""
+    return "dropout-ntp" in run.recipe.pairing.kinds
 
 
 def _stage(module: str, function: str) -> Callable[..., object]:

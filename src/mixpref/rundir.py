@@ -2,7 +2,7 @@
 
 recipe.yaml             what is done here
 problems/train          Problem records, and problems/held_out, problems/rejected.jsonl
-responses verdicts pairs
+responses verdicts continuations pairs
 model/                  the model trained by MPO; baselines/sft, baselines/dpo
 scores/                 a JSON list of Score records a model
 report.html
@@ -19,13 +19,25 @@ from mixpref import recipe as recipes
 from mixpref.errors import MixprefError
 from mixpref.recipe import Recipe
 from mixpref.records import PreferencePair, Problem, Response, Verdict
+from mixpref.settings import OPERATIONAL
 from mixpref.store import Artifact, write_text
 
 EMBEDDED = "embedded"
 """The recipe's name for the small model that comes with the package."""
 
 # Everything that stages make; `overwrite` removes these and no other file that may lie beside them.
-_CONTENTS = ("problems", "responses", "verdicts", "pairs", "reference", "model", "baselines", "scores")
+_CONTENTS = (
+    "problems",
+    "sampling",
+    "responses",
+    "verdicts",
+    "continuations",
+    "pairs",
+    "reference",
+    "model",
+    "baselines",
+    "scores",
+)
 
 
 class Run:
@@ -96,6 +108,11 @@ class Run:
         return Artifact(self.path / "verdicts", Verdict)
 
     @property
+    def continuations(self) -> Artifact[Response]:
+        """Responses to open problems gone on from without the images."""
+        return Artifact(self.path / "continuations", Response)
+
+    @property
     def pairs(self) -> Artifact[PreferencePair]:
         return Artifact(self.path / "pairs", PreferencePair)
 
@@ -144,10 +161,14 @@ class Run:
         if file.exists():
             differences: list[str] = []
             try:
-                differences = recipes.difference(recipes.load(file), self.recipe)
+                there = recipes.load(file)
+                # Where the work is done may change between two sessions of a run.
+                differences = recipes.difference(there, self.recipe, but=OPERATIONAL)
             except MixprefError as reason:
                 differences = [f"the recipe that is there cannot be read: {reason}"]
             if not differences:
+                if recipes.difference(there, self.recipe):
+                    write_text(file, recipes.to_yaml(self.recipe))
                 return
             made = [name for name in _CONTENTS if (self.path / name).exists()]
             # A run that stopped at its recipe's first mistake has made nothing that the corrected recipe contradicts.

@@ -12,13 +12,17 @@ its settings.
 
 from __future__ import annotations
 
+import errno
+import itertools
 import json
 import os
 import platform
 import re
 import types
 import typing
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
@@ -37,6 +41,8 @@ _KEY = re.compile(r"[A-Za-z0-9_-]+")
 _VERSIONS = ("mixpref", "torch", "transformers")
 # Rows that are in memory at a time while reading: problems carry their images.
 _READ_ROWS = 64
+# No space, no quota left, file larger than is allowed here.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Artifact(Generic[Record]):
@@ -49,13 +55,16 @@ class Artifact(Generic[Record]):
     def __init__(self, path: Path, record: type[Record]) -> None:
         self.path = Path(path)
         self.record = record
+        # For `at`: how many records there are up to the end of each shard, and the shard that was read last.
+        self._ends: list[int] | None = None
+        self._last: tuple[Path | None, list[Record]] = (None, [])
 
     def append(self, key: str, records: Sequence[Record]) -> None:
         """Write the records of one unit of work as one shard, replacing an earlier one with that key.
 
         Keys are letters, digits, - and _; shards are read in the order of their keys as strings, so numbers need
         leading zeros ("00042"). No records is a unit done, too. When this returns, the shard is on the disk; when
-        it does not, no shard is there. Raises ValueError for any other key.
+        it does not, no shard is there. Raises ValueError for any other key, MixprefError where the disk is full.
         """
         import pyarrow
         from pyarrow import parquet
@@ -67,13 +76,10 @@ class Artifact(Generic[Record]):
             pyarrow.array([getattr(record, field.name) for record in records], type=field.type) for field in schema
         ]
         table = pyarrow.Table.from_arrays(columns, schema=schema)
-        self.path.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path / f"part-{key}.parquet.tmp"
-        with open(unfinished, "wb") as file:
+        with _whole(self.path / f"part-{key}.parquet") as unfinished, open(unfinished, "wb") as file:
             parquet.write_table(table, file, compression="zstd", write_page_checksum=True)
             _to_disk(file.fileno())
-        os.replace(unfinished, self.path / f"part-{key}.parquet")
-        _directory_to_disk(self.path)
+        self._ends = None
 
     def done(self) -> set[str]:
         """Keys of the shards that are there. What a killed run left torn is removed, so that it is made again."""
@@ -129,33 +135,62 @@ class Artifact(Generic[Record]):
 
     def __iter__(self) -> Iterator[Record]:
         """The records, read as they are asked for. Raises MixprefError where a shard is damaged."""
-        from pyarrow import ArrowInvalid, parquet
+        for shard in self._shards():
+            yield from self._read(shard)
 
+    def columns(self, *names: str) -> Iterator[tuple[Any, ...]]:
+        """Some fields of the records, in their order: what is not asked for (images, mostly) is not read."""
+        for shard in self._shards():
+            for batch in self._batches(shard, list(names)):
+                yield from zip(*(batch.column(name).to_pylist() for name in names), strict=True)
+
+    def at(self, numbers: Sequence[int]) -> list[Record]:
+        """The records with these numbers, counted from 0 in the artifact's order; quick where they lie together.
+
+        The artifact must be finished: what is appended later is not seen. Raises IndexError beyond its end.
+        """
+        shards = self._shards()
+        if self._ends is None:
+            self._ends = list(itertools.accumulate(map(self._length, shards)))
+        found = []
+        for number in numbers:
+            place = bisect_right(self._ends, number)
+            shard = shards[place]
+            if self._last[0] != shard:
+                self._last = (shard, list(self._read(shard)))
+            found.append(self._last[1][number - self._ends[place]])
+        return found
+
+    def _read(self, shard: Path) -> Iterator[Record]:
         names = [field.name for field in fields(typing.cast(Any, self.record))]
         tuples = {name for name, hint in self._hints().items() if _of_tuple(hint)}
-        for shard in self._shards():
-            try:
-                with parquet.ParquetFile(shard, page_checksum_verification=True) as file:
-                    self._refuse_other(file.schema_arrow, shard)
-                    for batch in file.iter_batches(batch_size=_READ_ROWS, columns=names):
-                        for row in batch.to_pylist():
-                            for name in tuples:
-                                row[name] = None if row[name] is None else tuple(row[name])
-                            yield self.record(**row)
-            except (ArrowInvalid, OSError) as reason:
-                raise MixprefError(f"{shard} is damaged ({_one_line(reason)}); {self._remedy()}") from None
+        for batch in self._batches(shard, names):
+            for row in batch.to_pylist():
+                for name in tuples:
+                    row[name] = None if row[name] is None else tuple(row[name])
+                yield self.record(**row)
+
+    def _batches(self, shard: Path, names: list[str]) -> Iterator[pyarrow.RecordBatch]:
+        from pyarrow import ArrowInvalid, parquet
+
+        try:
+            with parquet.ParquetFile(shard, page_checksum_verification=True) as file:
+                self._refuse_other(file.schema_arrow, shard)
+                yield from file.iter_batches(batch_size=_READ_ROWS, columns=names)
+        except (ArrowInvalid, OSError) as reason:
+            raise MixprefError(f"{shard} is damaged ({_one_line(reason)}); {self._remedy()}") from None
 
     def __len__(self) -> int:
         """Number of records, from the ends of the shards alone."""
+        return sum(map(self._length, self._shards()))
+
+    def _length(self, shard: Path) -> int:
         from pyarrow import ArrowInvalid, parquet
 
-        total = 0
-        for shard in self._shards():
-            try:
-                total += parquet.read_metadata(shard).num_rows
-            except (ArrowInvalid, OSError) as reason:
-                raise MixprefError(f"{shard} is damaged ({_one_line(reason)}); {self._remedy()}") from None
-        return total
+        try:
+            return parquet.read_metadata(shard).num_rows
+        except (ArrowInvalid, OSError) as reason:
+            raise MixprefError(f"{shard} is damaged ({_one_line(reason)}); {self._remedy()}") from None
 
     def __bool__(self) -> bool:
         # An artifact without records is still an artifact.
@@ -196,15 +231,43 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file (UTF-8) as a whole: a reader sees the old file or the new one, also after a crash."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".tmp")
-    with open(unfinished, "w", encoding="utf-8", newline="\n") as file:
+    """Write a text file (UTF-8) as a whole: a reader sees the old file or the new one, also after a crash.
+
+    Raises MixprefError where the disk is full.
+    """
+    with _whole(path) as unfinished, open(unfinished, "w", encoding="utf-8", newline="\n") as file:
         file.write(text)
         file.flush()
         _to_disk(file.fileno())
-    os.replace(unfinished, path)
-    _directory_to_disk(path.parent)
+
+
+@contextmanager
+def disk_full_is_told(path: Path) -> Iterator[None]:
+    """Turns the errors of a full disk into one that says what to do. What is on the disk already stays usable."""
+    try:
+        yield
+    except OSError as reason:
+        if reason.errno not in _FULL:
+            raise
+        why = "the disk is full" if reason.errno == errno.ENOSPC else os.strerror(reason.errno)
+        raise MixprefError(
+            f"{path} cannot be written: {why}; make room and give the same command again: it goes on from here"
+        ) from None
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A name to write a file under; in the end it takes its own, and where that fails nothing is left."""
+    unfinished = path.with_name(path.name + ".tmp")
+    with disk_full_is_told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield unfinished
+            os.replace(unfinished, path)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
+        _directory_to_disk(path.parent)
 
 
 def _column(name: str, hint: Any) -> pyarrow.Field:

@@ -1,4 +1,5 @@
 import json
+from itertools import islice
 
 import pytest
 
@@ -31,6 +32,8 @@ def response(asked, text, style="en", finish="stop", tokens=4, sample=0):
 class Fake:
     """Answers by number: right below `right`, then wrong, then unclear, then failing; records what it was asked."""
 
+    batch_size = 4
+
     def __init__(self, right=4, wrong=2, unclear=2, stop_after=None):
         self.right, self.wrong, self.unclear, self.stop_after = right, wrong, unclear, stop_after
         self.models, self.calls = [], []
@@ -39,15 +42,20 @@ class Fake:
         self.models.append(model)
         return self
 
-    def generate(self, problems, style, samples, *, greedy, max_new_tokens, seed):
-        assert greedy
-        assert samples == 1
-        if len(self.calls) == self.stop_after:
-            raise KeyboardInterrupt
-        self.calls.append(([each.id for each in problems], style, max_new_tokens))
-        return [[self.answer(each, style)] for each in problems]
+    def answer(self, requests, sampling):
+        assert sampling.greedy
+        remaining = enumerate(requests)
+        while batch := list(islice(remaining, self.batch_size)):
+            if len(self.calls) == self.stop_after:
+                raise KeyboardInterrupt
+            assert {each.samples for _, each in batch} == {1}
+            style = batch[0][1].style
+            self.calls.append(([each.problem.id for _, each in batch], style, sampling.max_new_tokens))
+            # An engine may answer in any order.
+            for place, each in reversed(batch):
+                yield place, (self.say(each.problem, style),)
 
-    def answer(self, asked, style):
+    def say(self, asked, style):
         number = asked.images[0][0]
         said = "7" if number < self.right else "8" if number < self.right + self.wrong else "7\nor 8"
         text = said if style == "direct" else f"It is written there.\nFinal answer: {said}"

@@ -7,6 +7,7 @@ import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from mixpref import world
+from mixpref.engines.request import Request, Sampling
 from mixpref.engines.transformers import TransformersEngine
 from mixpref.rundir import resolve_model
 from mixpref.world import build
@@ -64,8 +65,9 @@ def test_the_shipped_model_has_seen_its_world(embedded):
 
     problems = list(world.problems("held_out", 77, 40))
     engine = TransformersEngine(str(embedded))
-    answers = engine.generate(problems, "direct", greedy=True, max_new_tokens=8)
-    right = sum(verify(p, row[0].text, "direct").outcome == "correct" for p, row in zip(problems, answers, strict=True))
+    requests = (Request(problem=problem, style="direct") for problem in problems)
+    answers = engine.answer(requests, Sampling(temperature=0, max_new_tokens=8))
+    right = sum(verify(problems[place], row[0].text, "direct").outcome == "correct" for place, row in answers)
     assert right >= 8
 
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from itertools import groupby, islice
-from typing import TYPE_CHECKING, Any, Protocol
+from itertools import chain, groupby, islice
+from typing import TYPE_CHECKING, Any
 
+from mixpref.engines.choice import transformers_engine
+from mixpref.engines.request import Engine, Request, Sampling
 from mixpref.errors import MixprefError
 from mixpref.evaluation.statistics import pass_at_k, wilson
 from mixpref.progress import progress, say
@@ -27,14 +29,6 @@ if TYPE_CHECKING:
 
 WINDOW = 16
 """Batches whose problems are sorted together, so that a batch's responses are of like length and end together."""
-
-
-class Engine(Protocol):
-    """What answers the problems; `engines.transformers.TransformersEngine` is one."""
-
-    def generate(
-        self, problems: Sequence[Problem], style: str, samples: int, *, greedy: bool, max_new_tokens: int, seed: int
-    ) -> list[list[Response]]: ...
 
 
 def evaluate(
@@ -60,7 +54,7 @@ def evaluate(
     slim = [replace(problem, images=()) for problem in problems]
     for role in roles:
         scores: list[Score] = []
-        engine = _Lazy(str(run.model_dir(role)), engine_factory or _transformers)
+        engine = _Lazy(str(run.model_dir(role)), engine_factory or _transformers(run))
         for style in run.recipe.evaluation.styles:
             _answer(run, role, style, engine)
             responses, verdicts = items(run, role, style)
@@ -105,10 +99,14 @@ class _Lazy:
         return self._engine
 
 
-def _transformers(model: str) -> Engine:
-    from mixpref.engines.transformers import TransformersEngine
+def _transformers(run: Run) -> Callable[[str], Engine]:
+    recipe = run.recipe
 
-    return TransformersEngine(model)
+    def make(model: str) -> Engine:
+        size = recipe.evaluation.batch_size
+        return transformers_engine(model, model, batch_size=size, trust_remote_code=recipe.trust_remote_code)()
+
+    return make
 
 
 def _answer(run: Run, role: str, style: str, engine: _Lazy) -> None:
@@ -128,19 +126,30 @@ def _answer(run: Run, role: str, style: str, engine: _Lazy) -> None:
             if problem.answer is not None:
                 yield problem
 
-    with progress(f"evaluate {role} {style}", len(run.problems("held_out"))) as advance:
+    missing: list[tuple[str, int]] = []
+    """Of the requests: each one's shard, and the size of that."""
+
+    def requests(advance: Callable[..., None]) -> Iterator[Request]:
         for index, batch in enumerate(_batches(closed(), settings.batch_size)):
-            if (key := f"{index:05d}") not in done:
-                answers = engine().generate(
-                    batch,
-                    asked,
-                    1,
-                    greedy=True,
-                    max_new_tokens=settings.max_new_tokens,
-                    seed=derive(run.recipe.seed, style),
-                )
-                responses.append(key, [response for (response,) in answers])
-            advance(len(batch))
+            if (key := f"{index:05d}") in done:
+                advance(len(batch))
+                continue
+            for problem in batch:
+                missing.append((key, len(batch)))
+                yield Request(problem=problem, style=asked, seed=derive(run.recipe.seed, style))
+
+    greedy = Sampling(temperature=0, max_new_tokens=settings.max_new_tokens)
+    with progress(f"evaluate {role} {style}", len(run.problems("held_out"))) as advance:
+        stream = requests(advance)
+        # A model that has nothing to answer is not loaded.
+        first = next(stream, None)
+        shards: dict[str, dict[int, Response]] = {}
+        for place, (response,) in engine().answer(chain((first,), stream), greedy) if first else ():
+            key, size = missing[place]
+            shards.setdefault(key, {})[place] = response
+            advance()
+            if len(shards[key]) == size:
+                responses.append(key, [each for _, each in sorted(shards.pop(key).items())])
     finishes = Counter(response.finish for response in responses)
     counts = {
         "problems": finishes.total() + open_problems,

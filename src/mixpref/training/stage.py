@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +47,6 @@ def train(run: Run, role: str = "mpo") -> None:
     if (folder / "manifest.json").exists():
         say(f"train {role}: finished before, skipped")
         return
-    if not run.pairs.finished:
-        raise MixprefError(f"{run.pairs.path} is not complete; run `mixpref pair` first")
     rows = _rows(run)
     trainer = _trainer(run, role, rows, folder)
     _resume_and_train(trainer, folder / _CHECKPOINTS, role)
@@ -57,7 +56,15 @@ def train(run: Run, role: str = "mpo") -> None:
         shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
 
 
-def _rows(run: Run) -> list[dict[str, Any]]:
+def _rows(run: Run) -> Sequence[Mapping[str, Any]]:
+    """The run's own pairs, or those of an MMPR data set, which are read only as their steps come."""
+    if run.recipe.training.pairs is not None:
+        from mixpref.sources.mmpr import MMPRRows
+
+        meta = Path(run.recipe.training.pairs).expanduser()
+        return MMPRRows(meta, seed=run.recipe.seed, remote_images=run.recipe.problems.remote_images)
+    if not run.pairs.finished:
+        raise MixprefError(f"{run.pairs.path} is not complete; run `mixpref pair` first")
     pairs = run.pairs.read()
     wanted = {pair.problem_id for pair in pairs}
     problems = {problem.id: problem for problem in run.problems("train") if problem.id in wanted}
@@ -79,7 +86,7 @@ def _rows(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def _trainer(run: Run, role: str, rows: list[dict[str, Any]], folder: Path) -> MPOTrainer:
+def _trainer(run: Run, role: str, rows: Sequence[Mapping[str, Any]], folder: Path) -> MPOTrainer:
     # Imported only now: both load torch.
     from mixpref.training.callbacks import LogFile
     from mixpref.training.data import read_pairs
@@ -104,9 +111,10 @@ def _load(run: Run) -> tuple[Any, Any]:
 
     name = str(run.model_dir("base"))
     try:
-        processor = AutoProcessor.from_pretrained(name)
+        remote = run.recipe.trust_remote_code
+        processor = AutoProcessor.from_pretrained(name, trust_remote_code=remote)
         # The weights that are trained are float32 also where the passes are bf16: updates are too small for bf16.
-        model = AutoModelForImageTextToText.from_pretrained(name, dtype=torch.float32)
+        model = AutoModelForImageTextToText.from_pretrained(name, dtype=torch.float32, trust_remote_code=remote)
     except (OSError, ValueError, ImportError) as error:
         reason = " ".join(str(error).split())
         raise MixprefError(

@@ -18,9 +18,11 @@ import re
 
 from mixpref.verifying.statements import BOX, LONGEST, Extraction, braced, one_line, stated
 
-__all__ = ["LONGEST", "STYLES", "Extraction", "extract"]
+__all__ = ["LONGEST", "STYLES", "Extraction", "extract", "form"]
 
-_ALIASES = {"en_v2": "boxed", "zh_v2": "boxed", "en_r1": "r1", "zh_r1": "r1"}
+# Other ways of asking for the same form of answer, and the names that the paper's scripts give to some.
+_ALIASES = {"knowledge": "en", "visual": "en", "grounded": "en", "zh_boxed": "boxed", "zh_r1": "r1"}
+_ALIASES |= {"en_v2": "boxed", "zh_v2": "boxed", "en_r1": "r1"}
 STYLES = ("en", "zh", "boxed", "r1", "direct", "plain", "any", *_ALIASES)
 """Forms that can be read; `prompts.STYLES` are those that can be asked for."""
 
@@ -46,9 +48,7 @@ def extract(text: str, style: str | None = None) -> Extraction:
 
     Time is linear in the text's length. Raises ValueError for a style that is not in STYLES.
     """
-    style = "any" if style is None else _ALIASES.get(style, style)
-    if style not in STYLES:
-        raise ValueError(f"unknown prompt style {style!r}; the styles are {', '.join(STYLES)}")
+    style = form(style)
     thoughts, closed, said = text.rpartition(_CLOSE)
     if _OPEN in said:
         return Extraction(None, f"{_OPEN} is never closed")
@@ -64,6 +64,17 @@ def extract(text: str, style: str | None = None) -> Extraction:
     if style == "any":
         return stated(said)
     return one_line(said.strip().removesuffix("."), "the response")
+
+
+def form(style: str | None) -> str:
+    """The form of answer that a prompt style asks for: en, zh, boxed, r1, direct, plain or any.
+
+    Raises ValueError for a style that is not in STYLES.
+    """
+    style = "any" if style is None else _ALIASES.get(style, style)
+    if style not in STYLES:
+        raise ValueError(f"unknown prompt style {style!r}; the styles are {', '.join(STYLES)}")
+    return style
 
 
 def _after_trigger(thoughts: str, said: str, style: str) -> Extraction:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from mixpref.errors import MixprefError
 from mixpref.records import Problem
+from mixpref.store import Artifact
+
+
+def without_images(problems: Artifact[Problem]) -> Iterator[Problem]:
+    """The problems with no images in them, which are most of an artifact's bytes and are not read."""
+    names = [field.name for field in fields(Problem) if field.name != "images"]
+    for row in problems.columns(*names):
+        yield Problem(**dict(zip(names, row, strict=True)))
 
 
 class Lookup:

@@ -13,7 +13,7 @@ from mixpref.errors import MixprefError
 from mixpref.progress import progress, say
 from mixpref.records import Outcome, Problem, Response, Verdict
 from mixpref.verifying import verify_all
-from mixpref.verifying.lookup import Lookup
+from mixpref.verifying.lookup import Lookup, without_images
 from mixpref.verifying.pool import Pool
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def verify_responses(run: Run) -> None:
         return
     if not run.responses.finished:
         raise MixprefError(f"{run.responses.path} is not complete; run `mixpref sample` first")
-    counts = fill(run, run.problems("train"), run.responses, run.verdicts, description="verify")
+    counts = fill(run, without_images(run.problems("train")), run.responses, run.verdicts, description="verify")
     outcomes = ", ".join(f"{counts[outcome]} {outcome}" for outcome in get_args(Outcome))
     say(f"verify: {counts['responses']} responses: {outcomes}")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mixpref.errors import MixprefError
 from mixpref.records import Problem, Verdict
-from mixpref.verifying.extract import extract
+from mixpref.verifying.extract import extract, form
 from mixpref.verifying.judgement import Algebra, Judgement
 from mixpref.verifying.plain import plain
 from mixpref.verifying.rules import JUDGED, RULES, judge_by, rule_of
@@ -87,7 +87,7 @@ def _window(items: Sequence[Item], judge: Judge | None, pool: Pool | None) -> li
     for problem, text, style in items:
         rule = _rule(problem, judge)
         found = extract(text, style)
-        if rule == JUDGED and style not in ("en", "zh", "boxed", "r1"):
+        if rule == JUDGED and form(style) not in ("en", "zh", "boxed", "r1"):
             # An open answer may be longer than a line; what reads it is no pattern.
             found = replace(found, answer=text.strip() or None, reason="the response is empty")
         if problem.answer is None and rule != JUDGED:

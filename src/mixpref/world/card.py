@@ -11,6 +11,7 @@ from statistics import mean
 import torch
 
 from mixpref import world
+from mixpref.engines.request import Request, Sampling
 from mixpref.engines.transformers import TransformersEngine
 from mixpref.evaluation.statistics import pass_at_k
 from mixpref.records import Problem, Response
@@ -91,18 +92,17 @@ class Result:
 
 def measure(folder: Path, count: int = 600, seed: int = 1000) -> Result:
     """Greedy accuracy on `count` held-out problems, and pass@k of sampled chains of thought on a quarter of them."""
-    engine = TransformersEngine(str(folder), dtype=torch.float32)
+    engine = TransformersEngine(str(folder), dtype=torch.float32, batch_size=_BATCH)
     problems = list(world.problems("held_out", seed, count))
     greedy = {style: _right(engine, problems, style) for style in ("direct", "en")}
     shares = {}
     for family in world.FAMILIES:
         places = [place for place, problem in enumerate(problems) if problem.family == family]
         shares[family] = tuple(mean(greedy[style][place] for place in places) for style in ("direct", "en"))
-    counts = []
-    for start in range(0, count // 4, _BATCH):
-        some = problems[start : start + _BATCH]
-        answers = engine.generate(some, "en", _SAMPLES, seed=seed, max_new_tokens=96)
-        counts += [sum(_is_right(p, answer, "en") for answer in row) for p, row in zip(some, answers, strict=True)]
+    some = problems[: count // 4]
+    requests = (Request(problem=problem, style="en", samples=_SAMPLES, seed=seed) for problem in some)
+    answers = engine.answer(requests, Sampling(max_new_tokens=96))
+    counts = [sum(_is_right(some[place], answer, "en") for answer in row) for place, row in answers]
     return Result(
         n=count,
         direct=mean(greedy["direct"]),
@@ -152,12 +152,9 @@ def _percent(share: float) -> str:
 
 
 def _right(engine: TransformersEngine, problems: Sequence[Problem], style: str) -> list[bool]:
-    right = []
-    for start in range(0, len(problems), _BATCH):
-        some = problems[start : start + _BATCH]
-        answers = engine.generate(some, style, greedy=True, max_new_tokens=96)
-        right += [_is_right(problem, row[0], style) for problem, row in zip(some, answers, strict=True)]
-    return right
+    requests = (Request(problem=problem, style=style) for problem in problems)
+    answers = dict(engine.answer(requests, Sampling(temperature=0, max_new_tokens=96)))
+    return [_is_right(problem, answers[place][0], style) for place, problem in enumerate(problems)]
 
 
 def _is_right(problem: Problem, response: Response, style: str) -> bool:
