@@ -11,7 +11,7 @@ import pytest
 
 from mixpref import recipe
 from mixpref.errors import MixprefError
-from mixpref.recipe import Recipe, TrainingRecipe
+from mixpref.recipe import Recipe, SamplingRecipe, TrainingRecipe
 from mixpref.rundir import Run, resolve_model
 
 ONE = Recipe(name="r")
@@ -139,3 +139,17 @@ def test_the_embedded_model_is_found_or_its_making_named(tmp_path: Path, monkeyp
         resolve_model("embedded")
     make(tmp_path, "world/model/config.json")
     assert resolve_model("embedded") == str(tmp_path / "world" / "model")
+
+
+def test_a_run_goes_on_elsewhere(tmp_path: Path) -> None:
+    there = Recipe(name="r", sampling=SamplingRecipe(engine="server", servers=("http://one/v1",), workers=1))
+    here = Recipe(name="r", sampling=SamplingRecipe(engine="server", servers=("http://two/v1",), concurrency=8))
+    with Run.open(tmp_path, there):
+        make(tmp_path)
+    with Run.open(tmp_path, here):
+        assert (tmp_path / "pairs" / "part-00000.parquet").exists()
+        assert recipe.load(tmp_path / "recipe.yaml") == here
+    with pytest.raises(MixprefError) as raised:
+        Run.open(tmp_path, Recipe(name="r", sampling=SamplingRecipe(engine="server", style="zh")))
+    assert "sampling.style" in str(raised.value)
+    assert "servers" not in str(raised.value)

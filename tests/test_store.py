@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -207,3 +208,46 @@ def test_json_is_replaced_as_a_whole(tmp_path: Path) -> None:
         write_json(file, [object()])
     assert json.loads(file.read_text()) == [1]
     assert [each.name for each in file.parent.iterdir()] == ["a.json"]
+
+
+def test_records_by_number_and_by_column(tmp_path: Path) -> None:
+    artifact = Artifact(tmp_path / "a", Problem)
+    problems = [Problem(question=f"number {number}", answer=("1", "2"), images=(b"x",)) for number in range(10)]
+    for start in (0, 4, 8):
+        artifact.append(f"{start:05d}", problems[start : start + 4])
+    assert artifact.at([3, 4, 9, 0]) == [problems[3], problems[4], problems[9], problems[0]]
+    with pytest.raises(IndexError):
+        artifact.at([10])
+    assert list(artifact.columns("question", "answer")) == [(each.question, ["1", "2"]) for each in problems]
+    artifact.append("00010", problems[:1])
+    assert artifact.at([10]) == problems[:1]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_and_leaves_nothing_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    artifact = Artifact(tmp_path / "a", Problem)
+    artifact.append("0", PROBLEMS)
+
+    def full(descriptor: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mixpref.store._to_disk", full)
+        with pytest.raises(MixprefError, match="make room and give the same command again"):
+            artifact.append("1", PROBLEMS)
+        with pytest.raises(MixprefError, match="make room"):
+            artifact.finish({}, {})
+    assert sorted(file.name for file in artifact.path.iterdir()) == ["part-0.parquet"]
+    artifact.append("1", PROBLEMS)
+    assert artifact.read() == PROBLEMS * 2
+
+
+def test_other_errors_of_the_disk_are_not_taken_for_a_full_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("mixpref.store._to_disk", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        Artifact(tmp_path / "a", Problem).append("0", PROBLEMS)

@@ -2,7 +2,8 @@ import itertools
 
 import pytest
 
-from mixpref.training.batches import Shape, StepBatches, row_tokens
+from mixpref.training.batches import Packing, StepBatches
+from mixpref.training.shapes import Shape, row_tokens
 
 
 def lonely(number):
@@ -23,7 +24,9 @@ RELATED = [related(number) for number in range(43)]
 
 
 def batches(shapes=LONELY, **settings):
-    return StepBatches(shapes, **{"step_pairs": 10, "micro_pairs": 3, "seed": 5, **settings})
+    settings = {"step_pairs": 10, "micro_pairs": 3, "seed": 5, **settings}
+    order = {name: settings.pop(name) for name in ("step_pairs", "group_pairs", "seed") if name in settings}
+    return StepBatches(shapes, Packing(**settings), **order)
 
 
 def members(step):
