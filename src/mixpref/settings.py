@@ -89,7 +89,7 @@ class SamplingRecipe:
     """Sample in rounds: a problem gets no more once its responses make max_pairs pairs, or where it seems hopeless."""
     round_samples: Count = 4
     """Adaptive: responses a round."""
-    give_up: Count = 16
+    give_up: Count = 24
     """Adaptive: a problem with so many responses none of which is right, or none worse, gets no more."""
     temperature: Positive = 1.0
     """Divides the logits; 1 samples from the model as it is."""

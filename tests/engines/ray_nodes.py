@@ -55,7 +55,12 @@ def cluster(cpus: int) -> Iterator[Cluster]:
         "RAY_health_check_period_ms": "1000",
     }
     made = Cluster(address, environment)
-    head = ["--head", f"--port={address.rpartition(':')[2]}", "--include-dashboard=false", "--node-ip-address=127.0.0.1"]
+    head = [
+        "--head",
+        f"--port={address.rpartition(':')[2]}",
+        "--include-dashboard=false",
+        "--node-ip-address=127.0.0.1",
+    ]
     other = [f"--address={address}", "--node-ip-address=127.0.0.2"]
     try:
         for number, arguments in enumerate([head, other]):

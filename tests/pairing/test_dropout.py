@@ -102,6 +102,8 @@ def test_what_belongs_together_is_one_piece(unit: str) -> None:
         ("(a)-2", ["(", "a", ")", "-", "2"]),
         ("x = -5.", ["x", " =", " -5", "."]),
         ("<<16-3=13>>13", ["<<", "16", "-", "3", "=", "13", ">>", "13"]),
+        ("so.5 ...5", ["so", ".", "5", " ...", "5"]),
+        ("50 °Celsius", ["50", " °", "Celsius"]),
         ("state-of", ["state", "-", "of"]),
         ("\\frac{1}{2}", ["\\frac", "{", "1", "}", "{", "2", "}"]),
         ("a<b, c>d", ["a", "<", "b", ",", " c", ">", "d"]),
@@ -159,6 +161,8 @@ def test_a_prefix_never_holds_all_and_at_0_nothing() -> None:
     assert prefix("红色立方体", 0.5) == "红色"
     assert prefix("", 0.5) == ""
     assert prefix("\n\nI see  \n", 0.99) == "\n\nI"
+    # A separator that Python takes for white space, too.
+    assert prefix("a b\x1c c d", 0.6) == "a b"
     for ratio in (1, -0.1, float("nan")):
         with pytest.raises(ValueError, match="below 1"):
             prefix("I see", ratio)
@@ -202,6 +206,11 @@ def test_continuations_without_a_preference_are_refused_and_counted(continuation
     pairs, refused = candidates(response(), [bad, good], 0.5)
     assert [pair.rejected for pair in pairs] == ["I see a dog."]
     assert refused == {reason: 1}
+
+
+def test_white_space_alone_is_no_preference() -> None:
+    chosen = response("I see  a\n\nred cube. ")
+    assert candidates(chosen, [response(" a red cube.", prefix="I see")], 0.5) == ([], {"equal to the chosen": 1})
 
 
 def test_equal_continuations_make_one_pair() -> None:

@@ -109,6 +109,7 @@ def test_pairs_need_no_responses_but_votes_do(read: Callable[..., Foreign]) -> N
         (given_pair(rejected=" "), "no text"),
         (given_pair(rejected=" good\n"), "identical texts"),
         (given_pair(chosen="a <image> b"), "image mark"),
+        (given_pair(rejected="a <image> b"), "image mark"),
         (given_pair(why="taste"), "unknown why"),
         (given_pair(style="rhyme"), "unknown style"),
         (given_pair(problem_id="nowhere"), "unknown problem"),
@@ -137,8 +138,9 @@ def test_a_row_that_makes_no_pair_is_rejected_with_line_and_reason(
 
 
 def test_a_pair_whose_texts_look_like_ids_needs_its_own_problem_to_be_a_vote(read: Callable[..., Foreign]) -> None:
-    rows = read(lines(given_pair(chosen="F-16", rejected="F-15")))
-    assert [(pair.chosen, pair.why) for pair in walked(rows)] == [("F-16", "foreign")]
+    texts = {"chosen": "F-16", "rejected": "F-15"}
+    rows = read(lines(given_pair(**texts), {"question": PROBLEMS[1].question, **texts}))
+    assert [(pair.chosen, pair.why) for pair in walked(rows)] == [("F-16", "foreign")] * 2
 
 
 def test_equal_pairs_are_one_and_contradictory_ones_none(read: Callable[..., Foreign]) -> None:

@@ -9,11 +9,15 @@ from mixpref.pairing.lengths import Lengths
 PAIRS = [("correctness", 100, 60), ("correctness", 50, 50), ("format", 80, 256), ("dropout-ntp", 10, 11)]
 
 
-def summed(pairs):
+def added(pairs):
     lengths = Lengths()
     for pair in pairs:
         lengths.add(*pair)
-    return lengths.summary()
+    return lengths
+
+
+def summed(pairs):
+    return added(pairs).summary()
 
 
 def test_all_pairs_and_each_kind_are_summed_up():
@@ -40,3 +44,10 @@ def test_unknown_lengths_are_counted_and_in_no_mean(unknown):
 
 def test_of_no_pairs_there_is_no_mean():
     assert summed([]) == {"all": {"pairs": 0}}
+
+
+def test_the_lengths_of_all_pairs_are_told_in_a_line():
+    assert added(PAIRS).told() == (
+        "chosen have 60 tokens, rejected 94 on average; the chosen one is longer in 25 % of the pairs, shorter in 50 %"
+    )
+    assert added([("foreign", None, None)]).told() == "the lengths of chosen and rejected are not known"

@@ -99,8 +99,8 @@ def test_an_unread_answer_and_an_empty_one_are_not_the_same():
 
 
 def test_the_gaps_of_length_cancel():
-    # Each right response is 100 tokens longer or shorter than each wrong one.
-    candidates = pairs([100, 300] * 4, [(200, str(number)) for number in range(8)])
+    # Each right response is 100 tokens longer or shorter than each wrong one, and half of them are wanted.
+    candidates = pairs([100, 300] * 8, [(200, str(number)) for number in range(8)])
     for seed in range(10):
         taken = select(candidates, 8, seed)
         assert sum(chosen.response.tokens - rejected.response.tokens for chosen, rejected, _ in taken) == 0

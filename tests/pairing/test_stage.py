@@ -1,3 +1,6 @@
+import json
+from dataclasses import replace
+
 import pytest
 
 from mixpref.errors import MixprefError
@@ -23,7 +26,9 @@ def make(tmp_path, judge):
         run.problems("train").append("00000", problems)
         run.problems("train").finish({}, {})
         for index, (problem, texts) in enumerate(responses):
-            run.responses.append(f"{index:05d}", [each.response for each in judge(problem, *texts)])
+            said = [each.response for each in judge(problem, *texts)]
+            said = [replace(each, tokens=len(each.text.split()) + 1) for each in said]
+            run.responses.append(f"{index:05d}", said)
         run.responses.finish({}, {})
         if verify:
             verify_responses(run)
@@ -167,3 +172,68 @@ def test_incomplete_verdicts_are_refused(make, say):
     run = make([(PROBLEMS[0], [say("1"), say("2")])], verify=False)
     with pytest.raises(MixprefError, match="run `mixpref verify` first"):
         make_pairs(run)
+
+
+def test_pairs_of_lengths_too_far_apart_are_left_out_and_counted(make, say):
+    long = "So " * 40 + say("3")
+    responses = [(PROBLEMS[0], [say("1"), long, say("2")]), (PROBLEMS[1], [say("2"), long])]
+    run = make(responses, max_length_gap=0.2)
+    make_pairs(run)
+    assert [pair.rejected for pair in run.pairs] == [say("2")]
+    counts = run.pairs.manifest["counts"]
+    assert counts["candidates"] == {"all": 3, "taken": 1, "over max_length_gap": 2}
+    assert counts["problems"]["of lengths too far apart"] == 1
+    assert counts["lengths"]["all"]["pairs"] == 1
+
+
+def continued(run, problem, sample, prefix, text, finish="stop"):
+    response = next(each for each in run.responses if each.id == f"{problem.id}-{sample}")
+    return replace(response, text=text, prefix=prefix, finish=finish, tokens=2)
+
+
+def test_open_problems_make_pairs_with_blind_continuations(make):
+    answers = [("A red cup. It is full.", "stop"), ("A cup.", "stop"), ("A cup is", "length")]
+    run = make([(OPEN, answers)], kinds=("dropout-ntp",))
+    with pytest.raises(MixprefError, match="run `mixpref continue` first"):
+        make_pairs(run)
+    made = [
+        continued(run, OPEN, 0, "A red cup.", " It is blue and empty.", "length"),
+        continued(run, OPEN, 1, "A", " cup."),
+    ]
+    run.continuations.append("00000", made)
+    run.continuations.finish({}, {})
+    make_pairs(run)
+    (pair,) = run.pairs
+    assert (pair.chosen, pair.rejected) == ("A red cup. It is full.", "A red cup. It is blue and empty.")
+    assert (pair.why, pair.chosen_complete, pair.rejected_complete) == ("dropout-ntp", True, False)
+    assert "blind" in pair.rejected_origin
+    counts = run.pairs.manifest["counts"]
+    assert counts["candidates"] == {"all": 2, "taken": 1, "equal to the chosen": 1}
+    assert counts["pairs"] == {"dropout-ntp": 1}
+    assert counts["problems"] == {"all": 7, "with pairs": 1, "without a judged response": 6}
+
+
+def test_votes_and_pairs_from_elsewhere_are_added(make, say, tmp_path):
+    responses = [(PROBLEMS[0], [say("1"), say("2"), say("4")]), (OPEN, ["A cup.", "A house."])]
+    rows = [
+        {"chosen": f"{OPEN.id}-1", "rejected": f"{OPEN.id}-0", "by": "ann"},
+        {"problem_id": PROBLEMS[1].id, "chosen": say("2"), "rejected": say("9"), "origin": "a teacher"},
+        {"problem_id": "nobody", "chosen": "a", "rejected": "b"},
+    ]
+    file = tmp_path / "added.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = make(responses, added=(str(file),), max_pairs=1)
+    make_pairs(run)
+    pairs = run.pairs.read()
+    assert [(pair.problem_id, pair.why) for pair in pairs] == [
+        (PROBLEMS[0].id, "correctness"), (OPEN.id, "vote"), (PROBLEMS[1].id, "foreign"),
+    ]  # fmt: skip
+    assert (pairs[1].chosen, pairs[1].rejected) == ("A house.", "A cup.")
+    assert pairs[2].chosen_origin == "a teacher"
+    counts = run.pairs.manifest["counts"]
+    assert counts["added"]["rows"] == 3
+    assert counts["added"]["in pairs"] == 2
+    assert counts["problems"] == {"all": 7, "with pairs": 3, "without a judged response": 4}
+    assert counts["lengths"]["of unknown length"] == 1
+    (rejected,) = map(json.loads, (run.pairs.path / "rejected.jsonl").read_text().splitlines())
+    assert rejected["line"] == 3

@@ -99,8 +99,12 @@ def test_responses_that_say_the_same_are_one() -> None:
     assert not refused
     assert [(pair.chosen_origin, pair.chosen_complete) for pair in pairs] == [("p-2 tiny by 2 of 2 votes", True)]
     assert kinds(tally([vote(0, 1), vote(1, 2)], same)[1]) == [(0, "contradictory"), (1, "contradictory")]
+    # What a response was given to go on from is part of what it says.
+    begun = [response(0, "a", prefix="b "), response(1, "a", prefix="c "), response(2, "b a")]
+    assert len(tally([vote(0, 1)], begun)[0]) == 1
+    assert kinds(tally([vote(0, 2)], begun)[1]) == [(0, "identical texts")]
     # But not in another style: that is the answer to another prompt.
-    other = [replace(same[0], style="zh"), same[1], same[2]]
+    other = [replace(same[0], style="zh", finish="stop"), same[1], same[2]]
     assert [pair.chosen_origin[:3] for pair in tally([vote(2, 1)], other)[0]] == ["p-2"]
     assert kinds(tally([vote(0, 2)], other)[1]) == [(0, "different styles")]
 

@@ -216,17 +216,11 @@ def _parse(line: bytes) -> Vote | _Given:
         raise Unusable("bad JSON", "the line is no JSON object: one {...} with chosen and rejected is wanted")
     chosen, rejected = _text(row, "chosen"), _text(row, "rejected")
     problem_id, question = _text(row, "problem_id", optional=True), _text(row, "question", optional=True)
-    ids = all(_RESPONSE.fullmatch(each) for each in (chosen, rejected))
     # A vote may name the problem, too.
-    if (
-        ids
-        and not question
-        and all(each.startswith(f"{problem_id}-" if problem_id else "") for each in (chosen, rejected))
-    ):
-        vote = Vote(chosen, rejected, " ".join(_text(row, "by", optional=True).split()))
-        if not vote.problem_id:
-            raise Unusable("unknown response", f"{chosen} is no response's id")
-        return vote
+    start = f"{problem_id}-" if problem_id else ""
+    ids = all(_RESPONSE.fullmatch(each) and each.startswith(start) for each in (chosen, rejected))
+    if ids and not question:
+        return Vote(chosen, rejected, " ".join(_text(row, "by", optional=True).split()))
     if not problem_id and not question:
         raise Unusable("no problem", "it names no problem_id and no question, and its texts are no ids of responses")
     if IMAGE in chosen or IMAGE in rejected:

@@ -35,7 +35,7 @@ def select(candidates: Iterable[Candidate], limit: int, seed: int) -> list[Candi
     - a shuffle, which depends on `seed` and the candidates, not on their order.
     """
     left = sorted(candidates, key=_identity)
-    if not left or limit < 1:
+    if not left:
         return []
     Random(seed).shuffle(left)
     chosen, rejected = _responses(left)

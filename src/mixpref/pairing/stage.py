@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections import Counter
+from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from mixpref.errors import MixprefError
-from mixpref.pairing import dropout
+from mixpref.pairing import dropout, foreign
 from mixpref.pairing.candidates import candidates
 from mixpref.pairing.grouping import group
 from mixpref.pairing.lengths import Lengths
@@ -16,6 +18,7 @@ from mixpref.pairing.selection import alike, select, too_far_apart
 from mixpref.progress import progress, say
 from mixpref.records import PreferencePair, Problem, Response, Verdict
 from mixpref.seeds import derive
+from mixpref.store import write_text
 from mixpref.verifying.lookup import Lookup, without_images
 from mixpref.verifying.stage import judged
 
@@ -53,24 +56,32 @@ def make_pairs(run: Run) -> None:
     problems = run.problems("train")
     find = Lookup(without_images(problems))
     continued = _Continued(run)
+    added = foreign.read(settings.added, problems.columns("id", "question"), run.recipe.sampling.style)
     done = run.pairs.done()
     shard: list[PreferencePair] = []
     seen = 0
     groups = groupby(judged(run.responses, run.verdicts), key=lambda each: each[0].problem_id)
     with progress("pair", len(problems)) as advance:
         for seen, (problem_id, responses) in enumerate(groups, start=1):
-            shard += _pairs(run, find[problem_id], list(responses), continued, tally)
+            shard += _pairs(run, find[problem_id], list(responses), continued, added, tally)
             if seen % BATCH == 0:
                 _append(run, seen // BATCH - 1, shard, done)
                 shard = []
             advance()
-    if seen % BATCH:
-        _append(run, seen // BATCH, shard, done)
     for problem in find.remaining():
-        tally.problems[OPEN if problem.answer is None else UNJUDGED] += 1
+        pairs = added.of(problem, ())
+        _count_added(pairs, (), tally)
+        shard += pairs
+        tally.problems[PAIRED if pairs else OPEN if problem.answer is None else UNJUDGED] += 1
+    if shard or seen % BATCH:
+        _append(run, seen // BATCH, shard, done)
     if not tally.pairs.total():
         raise MixprefError(_nothing(tally))
-    run.pairs.finish({"seed": run.recipe.seed, **dataclasses.asdict(settings)}, tally.counts())
+    counts = tally.counts()
+    if settings.added:
+        counts["added"] = added.counts()
+        _tell_rejected(run, added)
+    run.pairs.finish({"seed": run.recipe.seed, **dataclasses.asdict(settings)}, counts)
     kinds = ", ".join(f"{tally.pairs[kind]} {kind}" for kind in sorted(tally.pairs))
     say(f"pair: {tally.pairs.total()} pairs ({kinds}) of {tally.problems[PAIRED]} of {tally.problems.total()} problems")
     say(f"pair: {tally.lengths.told()}")
@@ -122,6 +133,7 @@ def _pairs(
     problem: Problem,
     responses: list[tuple[Response, Verdict]],
     continued: _Continued,
+    added: foreign.Foreign,
     tally: _Tally,
 ) -> list[PreferencePair]:
     settings = run.recipe.pairing
@@ -150,6 +162,10 @@ def _pairs(
         tally.lengths.add(why, chosen.response.tokens, rejected.response.tokens)
     pairs += _blind_pairs(run, responses, continued(problem.id), settings.max_pairs - len(pairs), tally)
     tally.pairs.update(pair.why for pair in pairs)
+    # What a person adds counts beside what is found here, and is not limited.
+    from_elsewhere = added.of(problem, responses)
+    _count_added(from_elsewhere, responses, tally)
+    pairs += from_elsewhere
     if pairs:
         fate = PAIRED
     elif problem.answer is None:
@@ -190,6 +206,24 @@ def _blind_pairs(
             pairs += found
             tally.lengths.add("dropout-ntp", response.tokens, tokens)
     return pairs
+
+
+def _count_added(pairs: Sequence[PreferencePair], responses: Sequence[tuple[Response, Verdict]], tally: _Tally) -> None:
+    tokens = {response.id: response.tokens for response, _ in responses}
+    for pair in pairs:
+        tally.pairs[pair.why] += 1
+        # Of texts that are no responses of this run nobody knows the tokens.
+        both = (tokens.get(origin.partition(" ")[0]) for origin in (pair.chosen_origin, pair.rejected_origin))
+        tally.lengths.add(pair.why, *both)
+
+
+def _tell_rejected(run: Run, added: foreign.Foreign) -> None:
+    rejected = added.rejected()
+    lines = (json.dumps(dataclasses.asdict(each), ensure_ascii=False) + "\n" for each in rejected)
+    file = run.pairs.path / "rejected.jsonl"
+    write_text(file, "".join(lines))
+    if rejected:
+        say(f"pair: {len(rejected)} rows of pairing.added are unusable, listed in {file}")
 
 
 def _append(run: Run, index: int, pairs: list[PreferencePair], done: set[str]) -> None:
