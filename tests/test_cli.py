@@ -14,14 +14,14 @@ from scripted import ScriptedEngine
 
 from mixpref import recipe
 from mixpref.cli import main
-from mixpref.engines.stage import sample
+from mixpref.sampling.stage import sample
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder with a directory that looks like a model; answers come from the scripted engine."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mixpref.engines.stage.sample", partial(sample, engine_factory=ScriptedEngine))
+    monkeypatch.setattr("mixpref.sampling.stage.sample", partial(sample, engine_factory=ScriptedEngine))
     (tmp_path / "some-model").mkdir()
     (tmp_path / "some-model" / "config.json").write_text("{}")
     return tmp_path
@@ -122,7 +122,7 @@ def test_an_empty_problem_file(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_set_without_a_usable_pair(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     knows_nothing = partial(ScriptedEngine, knows=False)
-    monkeypatch.setattr("mixpref.engines.stage.sample", partial(sample, engine_factory=knows_nothing))
+    monkeypatch.setattr("mixpref.sampling.stage.sample", partial(sample, engine_factory=knows_nothing))
     said = refused(capsys, "run", own_recipe())
     assert "no preference pair can be built of 5 problems" in said
     assert "\n" not in said
@@ -220,7 +220,7 @@ def test_an_interrupt_says_how_to_go_on(capsys: pytest.CaptureFixture[str], monk
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mixpref.engines.stage.sample", interrupted)
+    monkeypatch.setattr("mixpref.sampling.stage.sample", interrupted)
     assert main(["sample", own_recipe()]) == 130
     assert capsys.readouterr().err.endswith("mixpref: interrupted; the same command goes on from here\n")
 
@@ -229,7 +229,7 @@ def test_a_defect_of_the_program_keeps_its_traceback(monkeypatch: pytest.MonkeyP
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr("mixpref.engines.stage.sample", broken)
+    monkeypatch.setattr("mixpref.sampling.stage.sample", broken)
     with pytest.raises(RuntimeError, match="a defect"):
         main(["sample", own_recipe()])
 

@@ -166,6 +166,23 @@ class _Report(_Command):
         pipeline.run_stage(run, "report")
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Export(_Command):
+    """Write the pairs of a run for other trainers, with their images."""
+
+    format: Literal["mmpr", "trl", "parquet", "llamafactory"] = "parquet"
+    """mmpr: meta.json and annotations; trl: conversations as JSON lines; parquet: for datasets.load_dataset;
+    llamafactory: ShareGPT with dataset_info.json."""
+    to: Path | None = None
+    """The folder to make; None: exports/FORMAT in the run directory. An earlier export is replaced with --overwrite."""
+
+    def do(self, run: Run) -> None:
+        from mixpref.exporting.stage import export
+
+        # Unlike other commands', --overwrite here never means the run itself.
+        export(run, self.format, self.to or run.path / "exports" / self.format, overwrite=self.overwrite)
+
+
 _WHOLE: dict[str, type[_Command]] = {"demo": _Demo, "run": _Run}
 _STAGES: dict[str, type[_Command]] = {
     "sample": _Sample,
@@ -175,8 +192,10 @@ _STAGES: dict[str, type[_Command]] = {
     "train": _Train,
     "evaluate": _Evaluate,
     "report": _Report,
+    "export": _Export,
 }
 _COMMANDS = _WHOLE | _STAGES
+_READERS = ("report", "export")
 # These make the run directory; the others need what is in it.
 _FIRST = ("demo", "run", "sample", "evaluate")
 
@@ -231,7 +250,8 @@ def _do(name: str, source: str | None, flags: list[str]) -> None:
         moved = settings.seed != written.seed
         output = Path("runs") / (f"{settings.name}-seed{settings.seed}" if moved else settings.name)
     new = name in _FIRST or getattr(command, "audit", False)
-    with Run.open(output, settings, overwrite=command.overwrite, new=new, exclusive=name != "report") as run:
+    overwrite = command.overwrite and name != "export"
+    with Run.open(output, settings, overwrite=overwrite, new=new, exclusive=name not in _READERS) as run:
         replace(command, settings=settings).do(run)
 
 

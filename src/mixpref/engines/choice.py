@@ -20,6 +20,7 @@ def sampling_engine(recipe: Recipe) -> Callable[[], Engine]:
         return partial(
             _server,
             model=settings.served_model or recipe.model,
+            name=recipe.model,
             urls=settings.servers,
             concurrency=settings.concurrency,
             timeout=settings.timeout,
@@ -62,4 +63,4 @@ def _transformers(model: str, **settings: object) -> Engine:
 def _server(**settings: object) -> Engine:
     from mixpref.engines.server import ServerEngine
 
-    return ServerEngine(**settings)
+    return ServerEngine(**settings)  # type: ignore[arg-type]

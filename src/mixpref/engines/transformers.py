@@ -3,147 +3,179 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
-import transformers
-from packaging.version import Version
 from PIL import Image
 from torch import Tensor
-from transformers import AutoModelForImageTextToText, AutoProcessor
-from transformers.cache_utils import DynamicCache, DynamicLayer
+from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
 
 from mixpref import prompts
+from mixpref.engines.blind import without_images
+from mixpref.engines.decoding import Decoding, takes_decoding
+from mixpref.engines.request import Request, Sampling
 from mixpref.engines.sampling import SeededSampling
 from mixpref.errors import MixprefError
-from mixpref.records import Problem, Response
-from mixpref.seeds import derive
+from mixpref.records import Response
 
-# What `generate` calls a cache handed to it: transformers 5.24 renamed it.
-_CACHE = "cache" if Version(transformers.__version__) >= Version("5.24.0") else "past_key_values"
+# Tokens before a response that its decoding is told, where it goes on from a prefix.
+_CONTEXT = 32
 
-Prompt = tuple[str, list[Image.Image]]
-"""The text after the chat template, and the images of its marks."""
+
+@dataclass(frozen=True)
+class Prompt:
+    """The text after the chat template, and the images of its marks."""
+
+    text: str
+    images: tuple[Image.Image, ...]
 
 
 class TransformersEngine:
-    """Samples responses in padded batches. Every response depends on its own seed, not on its neighbours' seeds.
+    """Answers requests in padded batches. Every response depends on its own seed, not on its neighbours' seeds.
 
     Padding and the batch's shape move floats in their last digits, so byte-equal responses need the same batches:
-    the stages therefore cut their problems into the same batches in every run.
-
-    Raises MixprefError where the model cannot be loaded.
+    these are `batch_size` requests one after the other, in every run. What the checkpoint's generation config says of
+    sampling is not heeded. Raises MixprefError where the model cannot be loaded.
     """
 
     def __init__(
-        self, model: str, *, name: str | None = None, dtype: torch.dtype | None = None, device: str | None = None
+        self,
+        model: str,
+        *,
+        name: str | None = None,
+        dtype: torch.dtype | None = None,
+        device: str | None = None,
+        batch_size: int = 16,
+        trust_remote_code: bool = False,
     ) -> None:
-        # The name is what responses tell of their sampler: pairs should not differ by where a model's folder lies.
-        self.name = name or model
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        dtype = dtype or (torch.bfloat16 if self.device == "cuda" else torch.float32)
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        dtype = dtype or (torch.bfloat16 if device == "cuda" else torch.float32)
+        trust = {"trust_remote_code": trust_remote_code}
         try:
-            self.processor: Any = AutoProcessor.from_pretrained(model)
-            loaded: Any = AutoModelForImageTextToText.from_pretrained(model, dtype=dtype)
+            processor: Any = AutoProcessor.from_pretrained(model, **trust)
+            loaded: Any = AutoModelForImageTextToText.from_pretrained(model, dtype=dtype, **trust)
         except (OSError, ValueError, ImportError) as error:
             reason = " ".join(str(error).split())
             raise MixprefError(
                 f"the model {model!r} cannot be loaded as an image-text-to-text model ({reason}); give a folder or hub "
                 "name that AutoModelForImageTextToText and AutoProcessor load"
             ) from error
-        self.model = loaded.to(self.device).eval()
-        self.tokenizer: Any = self.processor.tokenizer
+        self._take(loaded.to(device), processor, name or model, batch_size)
+
+    @classmethod
+    def of(cls, model: Any, processor: Any, *, name: str, batch_size: int = 16) -> TransformersEngine:
+        """An engine of a model that is loaded already. The model and its tokenizer are set up for sampling."""
+        engine = cls.__new__(cls)
+        engine._take(model, processor, name, batch_size)
+        return engine
+
+    def _take(self, model: Any, processor: Any, name: str, batch_size: int) -> None:
+        if batch_size < 1:
+            raise ValueError(f"a batch has one request or more, not {batch_size}")
+        # The name is what responses tell of their sampler: pairs should not differ by where a model's folder lies.
+        self.name = name
+        self.batch_size = batch_size
+        self.model = model.eval()
+        self.device = model.device
+        self.processor = processor
+        self.tokenizer: Any = processor.tokenizer
         self.tokenizer.padding_side = "left"
         self.ends = self._end_tokens()
         # Image and chat tokens inside a response would crash or mislead every later forward pass.
         added = self.tokenizer.added_tokens_decoder
         special = {*self.tokenizer.all_special_ids, *(token for token, kind in added.items() if kind.special)}
         self.forbidden = sorted(token for token in special - set(self.ends) if token < self._vocabulary())
+        # The checkpoint's own defaults - penalties, static caches, temperatures - would be applied beside ours.
+        starts = ("bos_token_id", "decoder_start_token_id")
+        self.model.generation_config = GenerationConfig(
+            **{start: getattr(self.model.generation_config, start, None) for start in starts},
+            eos_token_id=self.ends,
+            pad_token_id=self._pad(),
+        )
+        self._shares = takes_decoding(self.model)
 
-    def generate(
-        self,
-        problems: Sequence[Problem],
-        style: str,
-        samples: int = 1,
-        *,
-        seed: int = 0,
-        greedy: bool = False,
-        temperature: float = 1.0,
-        top_k: int = 50,
-        top_p: float = 1.0,
-        max_new_tokens: int = 256,
-    ) -> list[list[Response]]:
-        """`samples` responses to each problem, in the problems' order.
+    def answer(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[tuple[int, tuple[Response, ...]]]:
+        """(place, responses) of every request in order; `engines.request.Engine` says more.
 
-        Sample i of a problem is seeded by (seed, problem id, i). A problem that cannot be put to the model - a broken
-        image, more marks than images - yields responses with `finish == "error"` and the reason; it stops nobody else.
+        A request that cannot be put to the model - a broken image, more marks than images - yields responses with
+        `finish == "error"` and the reason. Raises ValueError where greedy decoding is asked for several samples.
         """
-        sampler = f"{self.name} greedy" if greedy else f"{self.name} T={temperature:g} top_k={top_k} top_p={top_p:g}"
-        if greedy and samples != 1:
-            raise ValueError(f"greedy decoding gives one response, not {samples}")
+        waiting = enumerate(requests)
+        while batch := list(islice(waiting, self.batch_size)):
+            answers = self._answers([request for _, request in batch], sampling)
+            yield from ((place, told) for (place, _), told in zip(batch, answers, strict=True))
+
+    def _answers(self, requests: Sequence[Request], sampling: Sampling) -> list[tuple[Response, ...]]:
+        """The responses to one batch."""
+        if sampling.greedy and (most := max((request.samples for request in requests), default=0)) > 1:
+            raise ValueError(f"greedy decoding gives one response, not {most}")
         prepared: dict[int, Prompt] = {}
         failed: dict[int, str] = {}
-        for place, problem in enumerate(problems):
+        for place, request in enumerate(requests):
             try:
-                prepared[place] = self._prompt(problem, style)
+                prepared[place] = self._prompt(request)
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
                 failed[place] = f"{type(error).__name__}: {error}"
-        failed |= self._refused(prepared)
+        inputs, refused = self._inputs(prepared)
+        failed |= refused
         places = [place for place in prepared if place not in failed]
-        seeds = [[derive(seed, problem.id, index) for index in range(samples)] for problem in problems]
-        answers: dict[int, list[tuple[str, int, str, float]]] = {}
+        answers = {place: requests[place].failed(sampling, self.name, reason) for place, reason in failed.items()}
         if places:
-            flat = [one for place in places for one in seeds[place]]
-            sampling = SeededSampling(
-                flat,
-                forbidden=self.forbidden,
-                ends=self.ends,
-                temperature=temperature,
-                top_k=top_k,
-                top_p=top_p,
-                greedy=greedy,
-                device=self.device,
+            asked = [requests[place] for place in places]
+            answers |= zip(
+                places, self._told(asked, [prepared[place] for place in places], inputs, sampling), strict=True
             )
-            rows = self._run([prepared[place] for place in places], samples, sampling, max_new_tokens)
-            told = [self._tell(row, logprob) for row, logprob in zip(rows, sampling.logprobs.tolist(), strict=True)]
-            answers = {place: told[turn * samples : (turn + 1) * samples] for turn, place in enumerate(places)}
-        results = []
-        for place, problem in enumerate(problems):
-            reason = failed.get(place, "")
-            told = answers.get(place, [("", 0, "error", 0.0)] * samples)
-            results.append(
-                [
+        return [answers[place] for place in range(len(requests))]
+
+    def _told(
+        self, requests: list[Request], asked: list[Prompt], inputs: dict[str, Tensor], sampling: Sampling
+    ) -> Iterator[tuple[Response, ...]]:
+        """The responses to requests that the processor has taken."""
+        seeds = [request.seed_of(sample) for request in requests for sample in request.numbers]
+        owners = [owner for owner, request in enumerate(requests) for _ in request.numbers]
+        chosen = SeededSampling(seeds, sampling, forbidden=self.forbidden, ends=self.ends, device=self.device)
+        said = self._run(asked, inputs, owners, chosen, sampling.max_new_tokens).tolist() if seeds else []
+        logprobs = chosen.logprobs.tolist()
+        rows = iter(range(len(seeds)))
+        for owner, request in enumerate(requests):
+            before = inputs["input_ids"][owner, -_CONTEXT:].tolist() if request.prefix else []
+            responses = []
+            for sample, row in zip(request.numbers, rows, strict=False):
+                end = next((place for place, token in enumerate(said[row]) if token in self.ends), None)
+                responses.append(
                     Response(
-                        problem_id=problem.id,
-                        sample=index,
-                        text=text,
-                        tokens=tokens,
-                        finish=finish,  # type: ignore[arg-type]
-                        seed=seeds[place][index],
-                        style=style,
-                        sampler=sampler,
-                        logprob=logprob,
-                        error=reason,
+                        problem_id=request.problem.id,
+                        sample=sample,
+                        text=self._text(said[row][:end], before),
+                        tokens=len(said[row]) if end is None else end + 1,
+                        finish="length" if end is None else "stop",
+                        seed=seeds[row],
+                        style=request.style,
+                        sampler=sampling.describe(self.name),
+                        logprob=logprobs[row],
+                        prefix=request.prefix,
                     )
-                    for index, (text, tokens, finish, logprob) in enumerate(told)
-                ]
-            )
-        return results
+                )
+            yield tuple(responses)
 
-    def _prompt(self, problem: Problem, style: str) -> Prompt:
-        images = [Image.open(io.BytesIO(data)).convert("RGB") for data in problem.images]
-        conversation = prompts.messages(problem, style)
-        return self.processor.apply_chat_template(conversation, add_generation_prompt=True, tokenize=False), images
+    def _prompt(self, request: Request) -> Prompt:
+        problem = without_images(request.problem) if request.blind else request.problem
+        images = tuple(Image.open(io.BytesIO(data)).convert("RGB") for data in problem.images)
+        conversation = prompts.messages(problem, request.style)
+        text = self.processor.apply_chat_template(conversation, add_generation_prompt=True, tokenize=False)
+        return Prompt(text + request.prefix, images)
 
-    def _refused(self, prepared: dict[int, Prompt]) -> dict[int, str]:
-        """Why each prompt that the processor refuses is refused. One call where all is well, one each where not."""
+    def _inputs(self, prepared: dict[int, Prompt]) -> tuple[dict[str, Tensor], dict[int, str]]:
+        """What the model is given of the prompts that the processor takes, and why it refuses the others."""
         faults = (ValueError, IndexError, TypeError, RuntimeError)
         if not prepared:
-            return {}
+            return {}, {}
         try:
-            self._process(list(prepared.values()))
-        except faults as together:
+            return self._process(list(prepared.values())), {}
+        except faults:
             refused = {}
             for place, prompt in prepared.items():
                 try:
@@ -151,15 +183,21 @@ class TransformersEngine:
                 except faults as error:
                     refused[place] = f"{type(error).__name__}: {error}"
             if not refused:
-                raise together
-            return refused
-        return {}
+                raise
+        taken = [prompt for place, prompt in prepared.items() if place not in refused]
+        return self._process(taken) if taken else {}, refused
 
-    def _process(self, prompts: list[Prompt]) -> dict[str, Tensor]:
-        texts = [text for text, _ in prompts]
-        # Processors disagree about rows without images in a list of lists; a batch without any passes none.
-        images = [pictures for _, pictures in prompts if pictures]
-        inputs = self.processor(text=texts, images=images or None, padding=True, return_tensors="pt")
+    def _process(self, asked: list[Prompt]) -> dict[str, Tensor]:
+        texts, images = [prompt.text for prompt in asked], [list(prompt.images) for prompt in asked]
+        settings = {"text": texts, "padding": True, "return_tensors": "pt"}
+        # Processors disagree about rows without images: most want no list for such a row, some an empty one.
+        some = [pictures for pictures in images if pictures]
+        try:
+            inputs = self.processor(images=some or None, **settings)
+        except ValueError:
+            if len(some) in (0, len(images)):
+                raise
+            inputs = self.processor(images=images, **settings)
         dtype = self.model.dtype
         return {
             name: (value.to(self.device, dtype) if value.is_floating_point() else value.to(self.device))
@@ -168,59 +206,35 @@ class TransformersEngine:
         }
 
     @torch.inference_mode()
-    def _run(self, prompts: list[Prompt], samples: int, sampling: SeededSampling, max_new_tokens: int) -> Tensor:
-        """New tokens [len(prompts) * samples, <= max_new_tokens], padded on the right after the end of turn."""
-        inputs = self._process(prompts)
-        length = inputs["input_ids"].shape[1]
-        settings: dict[str, Any] = {
-            "do_sample": False,
-            "eos_token_id": self.ends,
-            "pad_token_id": self._pad(),
-            "return_dict_in_generate": True,
-            # The checkpoint's own sampling defaults would be warned about, or applied, beside ours.
-            "temperature": None,
-            "top_k": None,
-            "top_p": None,
-        }
-        cache = None
-        if samples > 1:
-            first = self.model.generate(**inputs, **settings, max_new_tokens=1, use_cache=True)
-            cache = self._repeated(first.past_key_values, length, samples)
-        if cache is None:
-            # Repeated as prompts, not as tensors: how images lie in the tensors is each processor's own affair.
-            if samples > 1:
-                inputs = self._process([prompt for prompt in prompts for _ in range(samples)])
-            out = self.model.generate(**inputs, **settings, max_new_tokens=max_new_tokens, logits_processor=[sampling])
-        else:
-            out = self.model.generate(
-                input_ids=inputs["input_ids"].repeat_interleave(samples, 0),
-                attention_mask=inputs["attention_mask"].repeat_interleave(samples, 0),
-                **{_CACHE: cache},
-                **settings,
-                max_new_tokens=max_new_tokens,
-                logits_processor=[sampling],
-            )
-        return out.sequences[:, length:]
+    def _run(
+        self, asked: list[Prompt], inputs: dict[str, Tensor], owners: list[int], sampling: SeededSampling, limit: int
+    ) -> Tensor:
+        """New tokens [len(owners), <= limit] of rows that go on from prompt `owners[i]`, padded after their ends."""
+        settings: dict[str, Any] = {"do_sample": False, "max_new_tokens": limit}
+        if self._shares:
+            rows = torch.tensor(owners, device=self.device)
+            decoding = Decoding(rows, sampling, limit=limit, pad=self._pad())
+            said = self.model.generate(**inputs, **settings, custom_generate=decoding)
+            if said is not None:
+                return said
+            self._shares = False
+        # Repeated as prompts, not as tensors: how images lie in the tensors is each processor's own affair.
+        if owners != list(range(len(asked))):
+            inputs = self._process([asked[owner] for owner in owners])
+        said = self.model.generate(**inputs, **settings, logits_processor=[sampling])
+        return said[:, inputs["input_ids"].shape[1] :]
 
-    def _repeated(self, cache: Any, length: int, samples: int) -> Any:
-        """The prompts' keys and values up to their last token, once a sample; None where this model can't share them.
+    def _text(self, said: list[int], before: list[int]) -> str:
+        """The text of a response's tokens. After a prefix, it may begin with a space, which decoders drop."""
+        if before:
+            context = self._decode(before)
+            whole = self._decode([*before, *said])
+            if whole.startswith(context):
+                return whole[len(context) :]
+        return self.tokenizer.decode(said, skip_special_tokens=True)
 
-        The prompt is most of the work: n samples need it once, not n times.
-        """
-        layers = getattr(cache, "layers", [])
-        plain = type(cache) is DynamicCache and all(type(layer) is DynamicLayer for layer in layers)
-        if not plain or getattr(self.model.model, "rope_deltas", None) is not None:
-            return None
-        cache.crop(length - 1 - cache.get_seq_length())
-        cache.batch_repeat_interleave(samples)
-        return cache
-
-    def _tell(self, row: Tensor, logprob: float) -> tuple[str, int, str, float]:
-        tokens = row.tolist()
-        end = next((place for place, token in enumerate(tokens) if token in self.ends), None)
-        said = tokens if end is None else tokens[:end]
-        text = self.tokenizer.decode(said, skip_special_tokens=True)
-        return text, len(said) + (end is not None), "length" if end is None else "stop", logprob
+    def _decode(self, tokens: list[int]) -> str:
+        return self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
     def _end_tokens(self) -> list[int]:
         ends = self.model.generation_config.eos_token_id

@@ -23,7 +23,7 @@ class Rejected:
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """Problems in two disjoint sets. rows = train + held out + rejected + unused."""
+    """Problems in two disjoint sets. rows = train + held out + unused + rejected + merged."""
 
     train: Iterable[Problem]
     """May be read once only, and lazily: not all images are in memory at a time."""
@@ -32,3 +32,5 @@ class Loaded:
     rows: int
     unused: int = 0
     """Good rows that the recipe did not ask for."""
+    merged: int = 0
+    """Rows that ask what another one asks, where that is no fault: they are that row's problem."""

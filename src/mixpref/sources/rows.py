@@ -30,10 +30,17 @@ class _Digits(str):
     """A number as the file writes it: 2.50 stays 2.50, which as a float it would not."""
 
 
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+_DECODER = json.JSONDecoder(parse_float=_Digits, parse_int=_Digits, parse_constant=_no_constant)
+
+
 def parse(line: bytes) -> dict[str, Any]:
     """The object of one line. Raises Unusable where the line is no JSON object."""
     try:
-        row = json.loads(line.decode("utf-8"), parse_float=_Digits, parse_int=_Digits, parse_constant=_no_constant)
+        row = _DECODER.decode(line.decode("utf-8"))
     except (ValueError, RecursionError) as reason:
         raise Unusable("bad JSON", f"the line is no valid JSON ({reason})") from None
     if not isinstance(row, dict):
@@ -46,16 +53,16 @@ def problem(row: dict[str, Any], source: str, read_image: Callable[[str], bytes]
 
     Raises Unusable, naming the first thing that is wrong with the row.
     """
-    question = _text(row.get("question"), "question") if row.get("question") is not None else ""
+    question = as_text(row.get("question"), "question") if row.get("question") is not None else ""
     if not question.strip():
         raise Unusable("no question", "the row has no question")
-    choices = tuple(_value(each, f"choice {place}") for place, each in enumerate(_list(row, "choices", "options"), 1))
+    choices = tuple(as_value(each, f"choice {place}") for place, each in enumerate(_list(row, "choices", "options"), 1))
     if len(choices) > len(ascii_uppercase):
         raise Unusable("wrong type", f"there are {len(choices)} choices, more than letters")
     answers = _answers(row.get("answer"))
     if choices:
         answers = tuple(dict.fromkeys(_choice(answer, choices) for answer in answers))
-    names = [_text(name, "image") for name in _list(row, "images", "image")]
+    names = [as_text(name, "image") for name in _list(row, "images", "image")]
     question, choices = _marks(question, choices)
     marks = sum(text.count(IMAGE) for text in (question, *choices))
     if marks > len(names):
@@ -66,14 +73,10 @@ def problem(row: dict[str, Any], source: str, read_image: Callable[[str], bytes]
         answer=answers,
         choices=choices,
         images=tuple(read_image(name) for name in names),
-        rule=None if rule is None else _text(rule, "rule"),
+        rule=None if rule is None else as_text(rule, "rule"),
         source=source,
-        family=_value(_first(row, "family", "kind") or "", "family", empty=True),
+        family=as_value(_first(row, "family", "kind") or "", "family", empty=True),
     )
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def _first(row: dict[str, Any], *keys: str) -> Any:
@@ -94,13 +97,13 @@ def _list(row: dict[str, Any], *keys: str) -> list[Any]:
 
 def _answers(value: Any) -> tuple[str, ...]:
     given = value if isinstance(value, list) else [] if value is None else [value]
-    answers = tuple(_value(each, "answer", empty=True) for each in given)
+    answers = tuple(as_value(each, "answer", empty=True) for each in given)
     if not any(answers):
         raise Unusable("no answer", "the row has no answer, so that no response to it could be judged")
     return tuple(answer for answer in answers if answer)
 
 
-def _value(value: Any, key: str, *, empty: bool = False) -> str:
+def as_value(value: Any, key: str, *, empty: bool = False) -> str:
     """A text or number as text, without blanks around it."""
     text = _checked(value, key) if isinstance(value, str) else None
     if text is None:
@@ -110,7 +113,8 @@ def _value(value: Any, key: str, *, empty: bool = False) -> str:
     return text.strip()
 
 
-def _text(value: Any, key: str) -> str:
+def as_text(value: Any, key: str) -> str:
+    """A text as it stands. Raises Unusable for anything else."""
     if not isinstance(value, str) or isinstance(value, _Digits):
         raise Unusable("wrong type", f"the {key} must be a text, not {_kind(value)}")
     return _checked(value, key)

@@ -13,7 +13,7 @@ from mixpref.errors import MixprefError
 from mixpref.progress import say
 from mixpref.records import Problem
 from mixpref.rundir import Run
-from mixpref.sources import load
+from mixpref.sources import Loaded, load
 from mixpref.store import Artifact, write_text
 
 BATCH = 64
@@ -23,8 +23,8 @@ BATCH = 64
 def load_problems(run: Run) -> None:
     """Fill `problems/train`, `problems/held_out` and `problems/rejected.jsonl` from the recipe's source.
 
-    Both manifests hold the counts of the whole source: rows = train + held_out + unused + rejected. An interrupted
-    loading starts anew, since the files may have changed between.
+    Both manifests hold the counts of the whole source: rows = train + held_out + unused + rejected + merged. An
+    interrupted loading starts anew, since the files may have changed between.
 
     Raises MixprefError where the source cannot be read or gives no problems.
     """
@@ -48,12 +48,14 @@ def load_problems(run: Run) -> None:
         "unused": loaded.unused,
         "rejected": {"all": len(loaded.rejected), **dict(sorted(kinds.items()))},
     }
-    taken = len(train) + len(held_out) + loaded.unused + len(loaded.rejected)
+    if loaded.merged:
+        counts["merged"] = loaded.merged
+    taken = len(train) + len(held_out) + loaded.unused + len(loaded.rejected) + loaded.merged
     assert taken == loaded.rows, f"{loaded.rows} rows went in and {taken} came out"
     settings = {"seed": run.recipe.seed, **run.recipe.to_dict()["problems"]}
     for artifact in (held_out, train):
         artifact.finish(settings, counts)
-    say(f"problems: {len(train)} to train on, {len(held_out)} held out" + _left_out(run, loaded.unused, kinds))
+    say(f"problems: {len(train)} to train on, {len(held_out)} held out" + _left_out(run, loaded, kinds))
 
 
 def _write(artifact: Artifact[Problem], problems: Iterable[Problem]) -> None:
@@ -64,8 +66,9 @@ def _write(artifact: Artifact[Problem], problems: Iterable[Problem]) -> None:
         index += 1
 
 
-def _left_out(run: Run, unused: int, kinds: Counter[str]) -> str:
-    text = f", {unused} not asked for" if unused else ""
+def _left_out(run: Run, loaded: Loaded, kinds: Counter[str]) -> str:
+    text = f", {loaded.unused} not asked for" if loaded.unused else ""
+    text += f", {loaded.merged} rows ask what another one asks" if loaded.merged else ""
     if kinds:
         reasons = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
         text += f"; {kinds.total()} rows are unusable ({reasons}), listed in {run.rejects_file}"

@@ -2,7 +2,8 @@
 
 It is computed `in_step`, by a second model or by the policy without its adapters; or once for each different response
 before the training begins (`cached`), so that no second model is kept. What was cached may stay on the disk, as an
-artifact keyed by content: it serves every training of the same model on any of the same responses.
+artifact keyed by content: it serves every training of the same model on any of the same responses. Of streamed rows
+nothing can be cached: that would be a pass over all of them before the first step.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from mixpref.errors import MixprefError
-from mixpref.progress import progress
+from mixpref.progress import progress, say
 from mixpref.store import Artifact
+from mixpref.training.config import MPOConfig
 from mixpref.training.packing import Batch
 from mixpref.training.shared import core, unwrapped
 from mixpref.training.steps import Logps
@@ -42,6 +44,14 @@ class ReferenceLogp:
     logp: float
     """In nats, summed over the response's tokens."""
     tokens: int
+
+
+def compute_in_step(args: MPOConfig) -> None:
+    """Make the settings those of a training on streamed rows, saying so."""
+    if args.reference != "in_step":
+        args.reference = "in_step"
+        if args.process_index == 0:
+            say("the rows are streamed: the reference is computed in each step (in_step) instead of cached before")
 
 
 class Reference:

@@ -47,8 +47,9 @@ from mixpref.training.freezing import adapted, freeze
 from mixpref.training.loading import step_loader
 from mixpref.training.objective import RunningDelta
 from mixpref.training.packing import Batch
-from mixpref.training.reference import Reference
+from mixpref.training.reference import Reference, compute_in_step
 from mixpref.training.steps import choose, pair_losses, rewards
+from mixpref.training.streaming import StreamedPairs, is_streamed, record_refused, say_left_out
 
 __all__ = ["MPOConfig", "MPOTrainer"]
 
@@ -72,21 +73,21 @@ class MPOTrainer(Trainer):
     unless `ref_model` gives another. So to resume, too, begin with the initial model: the checkpoint's weights go into
     the policy alone. Where the model is a peft adapter, the reference is the model without it.
     peft_config: makes such an adapter of the model, a LoraConfig for example.
-    train_dataset, eval_dataset: rows as in `mixpref.training.data`; rows that cannot be trained on are left out, see
-    `train_dataset.refused`.
+    train_dataset, eval_dataset: rows as in `mixpref.training.reading`, or StreamedPairs, which are read when their step
+    comes. Rows that cannot be trained on are left out, see `train_dataset.refused`.
     processing_class: the model's processor; loaded with the model where that is a name.
 
     Raises MixprefError where no row can be trained on.
     """
 
     args: MPOConfig
-    train_dataset: PairDataset
+    train_dataset: PairDataset | StreamedPairs
 
     def __init__(
         self,
         model: PreTrainedModel | nn.Module | str | Path,
         args: MPOConfig | None = None,
-        train_dataset: Sequence[Mapping[str, Any]] | PairDataset | None = None,
+        train_dataset: Sequence[Mapping[str, Any]] | PairDataset | StreamedPairs | None = None,
         eval_dataset: Any = None,
         processing_class: Any = None,
         ref_model: nn.Module | None = None,
@@ -109,6 +110,8 @@ class MPOTrainer(Trainer):
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
         disable_dropout(model, dropout=args.disable_dropout, drop_path=args.disable_drop_path)
+        if is_streamed({"train": train_dataset, "eval": eval_dataset}):
+            compute_in_step(args)
         cached, own = args.reference == "cached", ref_model is None
         if ref_model is None and not cached and not hasattr(model, "disable_adapter"):
             ref_model = copy.deepcopy(model)
@@ -126,6 +129,7 @@ class MPOTrainer(Trainer):
         """Tokens of prompts and responses that the policy was trained on so far."""
         self._sums = metrics.zeros()
         self._evaluated = metrics.zeros()
+        self._evaluating: PairDataset | StreamedPairs | None = None
         self._step = _Step()
         self.args, self.processing_class = args, processing_class
         super().__init__(
@@ -157,14 +161,9 @@ class MPOTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         args = self.args
-        return step_loader(
-            self.train_dataset,
-            self.data_collator,
-            args,
-            step_pairs=args.step_pairs,
-            seed=args.seed if args.data_seed is None else args.data_seed,
-            micro_pairs=args.micro_pairs,
-        )
+        seed = args.seed if args.data_seed is None else args.data_seed
+        sizes: dict[str, Any] = {"step_pairs": args.step_pairs, "micro_pairs": args.micro_pairs}
+        return step_loader(self.train_dataset, self.data_collator, args, seed=seed, **sizes)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
         own: Any = self.eval_dataset
@@ -173,12 +172,13 @@ class MPOTrainer(Trainer):
         if pairs is None:
             raise ValueError("evaluation needs an eval_dataset")
         self._fill_reference(pairs)
+        self._evaluating = pairs
         size = self.args.per_device_eval_batch_size
         return step_loader(
             pairs, self.data_collator, self.args, step_pairs=size * self.args.world_size, micro_pairs=None
         )
 
-    def _read(self, rows: Any) -> PairDataset | None:
+    def _read(self, rows: Any) -> PairDataset | StreamedPairs | None:
         args = self.args
         return read_pairs(rows, self.processing_class, args.max_length, args.max_tokens_per_row)
 
@@ -189,6 +189,7 @@ class MPOTrainer(Trainer):
     ) -> tuple[list[Any], Tensor | int | None]:
         """The next step, a list of micro-batches, and its pairs over all processes."""
         steps, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        record_refused(self.train_dataset, steps)
         pairs = torch.tensor(sum(int(batch["counts"].sum()) for step in steps for batch in step), device=device)
         return steps, int(self.accelerator.reduce(pairs, "sum"))
 
@@ -257,6 +258,9 @@ class MPOTrainer(Trainer):
 
     def _finish_step(self, pairs: int) -> None:
         """Count the step's sums in. Raises MixprefError where its loss says that something is wrong."""
+        if not pairs:
+            # Every row of a streamed step was refused.
+            return
         sums = self.accelerator.reduce(self._step.sums.to(self.args.device), "sum").cpu()
         means = dict(zip(metrics.SUMS, (sums / pairs).tolist(), strict=True))
         check_finite(means, self.state.global_step + 1)
@@ -270,21 +274,17 @@ class MPOTrainer(Trainer):
         with self.accelerator.autocast():
             return self.reference(model, batch)
 
-    def _fill_reference(self, *datasets: PairDataset | None) -> None:
+    def _fill_reference(self, *datasets: PairDataset | StreamedPairs | None) -> None:
         """Compute those of the reference's log-probabilities that are to be cached and not there yet."""
         args, model = self.args, self.model
         assert model is not None
         for pairs in datasets if self.reference.cached else ():
+            if isinstance(pairs, StreamedPairs):
+                raise MixprefError("streamed rows cannot be cached: give them at the start, or set reference='in_step'")
             if pairs is None or not (missing := self.reference.missing(pairs.keys())):
                 continue
-            loader = step_loader(
-                pairs,
-                self.data_collator,
-                args,
-                step_pairs=args.step_pairs,
-                micro_pairs=args.micro_pairs,
-                only=pairs.covering(missing),
-            )
+            sizes: dict[str, Any] = {"step_pairs": args.step_pairs, "micro_pairs": args.micro_pairs}
+            loader = step_loader(pairs, self.data_collator, args, only=pairs.covering(missing), **sizes)
             steps = ([self._seen(model, self._prepare_inputs(batch)) for batch in step] for step in loader)
             with self.accelerator.autocast():
                 self.reference.fill(model, steps, len(loader), rank=args.process_index)
@@ -295,6 +295,7 @@ class MPOTrainer(Trainer):
         self, model: nn.Module, inputs: Any, prediction_loss_only: bool, ignore_keys: list[str] | None = None
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         losses = []
+        record_refused(self._evaluating, [inputs])
         with torch.no_grad(), self.compute_loss_context_manager():
             for batch in map(self._prepare_inputs, inputs):
                 reference = self._reference_logps(model, batch)
@@ -355,6 +356,8 @@ class MPOTrainer(Trainer):
             return super().train(resume_from_checkpoint, *args, **kwargs)
         finally:
             self._bar.close()
+            if self.is_world_process_zero():
+                say_left_out(self.train_dataset)
 
     def restore(self, checkpoint: Path) -> None:
         """Take over a checkpoint without training on: its weights, delta and history. Raises MixprefError."""
@@ -367,6 +370,8 @@ class MPOTrainer(Trainer):
         self.delta.load_state_dict(state["delta"])
         self.tokens = state["tokens"]
         self._sums = torch.tensor([state["sums"][name] for name in metrics.SUMS], dtype=torch.float64)
+        if isinstance(self.train_dataset, StreamedPairs) and "refused" in state:
+            self.train_dataset.load_state_dict(state["refused"])
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
@@ -375,7 +380,10 @@ class MPOTrainer(Trainer):
         if self.args.should_save:
             folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
             sums = dict(zip(metrics.SUMS, self._sums.tolist(), strict=True))
-            checkpoints.write_state(folder, {"delta": self.delta.state_dict(), "tokens": self.tokens, "sums": sums})
+            state: dict[str, Any] = {"delta": self.delta.state_dict(), "tokens": self.tokens, "sums": sums}
+            if isinstance(self.train_dataset, StreamedPairs):
+                state["refused"] = self.train_dataset.state_dict()
+            checkpoints.write_state(folder, state)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         model = self.model if model is None else model

@@ -1,0 +1,1 @@
+"""Empty: where it lies, its folder's helpers (`fake_server`, `scripted`, ...) can be imported by all tests."""
