@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= runs/demo
 
-.PHONY: venv demo test test-all check bench bench-step bench-verify wheel clean
+.PHONY: venv demo test test-all check bench bench-step bench-verify bench-pairs bench-mmpr wheel clean
 
 venv: .venv/ready
 
@@ -47,6 +47,16 @@ bench-verify: venv
 	$(BIN)/python -m benchmarks.mathvista_raw
 	$(BIN)/python -m benchmarks.math_verify_cases
 	$(BIN)/python -m benchmarks.verify_hanging
+
+# The pair factory: sampling here and from servers, adaptive rounds, blind continuations.
+bench-pairs: venv
+	$(BIN)/python -m benchmarks.generation
+	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.dropout
+
+# A million rows of MMPR against datasets.
+bench-mmpr: .venv/peers
+	$(BIN)/python -m benchmarks.mmpr
 
 # The wheel in an empty environment, away from the checkout.
 wheel: venv

@@ -1,9 +1,9 @@
 """How a question is put to a model: prompt styles, choices, the places of images.
 
 The chain-of-thought styles are those of the MPO paper's data pipeline (arXiv 2411.10442, section 3 and appendix): `en`
-and `zh` end in "Final answer: ..", `boxed` and `zh_boxed` (there `en_v2`, `zh_v2`) in a box, `r1` and `zh_r1` think within
-tags first. `knowledge`, `visual` and `grounded` are its multimodal chains of thought, for questions of science, for charts
-and documents, and for what can be pointed at; the wording of these and of `r1` is our own.
+and `zh` end in "Final answer: ..", `boxed` and `zh_boxed` (there `en_v2`, `zh_v2`) in a box, `r1` and `zh_r1` think
+within tags first. `knowledge`, `visual` and `grounded` are its multimodal chains of thought, for questions of science,
+for charts and documents, and for what can be pointed at; the wording of these, of `r1` and of the Chinese is our own.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ _TEMPLATES = {
         f"{_FINAL}"
     ),
     "grounded": (
-        "Your task is to answer the question below. Give step by step reasoning before you answer. Point at each object "
-        "that you speak of as <ref>object</ref><box>[[x1, y1, x2, y2]]</box>, with coordinates from 0 to 1000, and "
-        f"{_FINAL}"
+        "Your task is to answer the question below. Give step by step reasoning before you answer. Point at each "
+        "object that you speak of as <ref>object</ref><box>[[x1, y1, x2, y2]]</box>, with coordinates from 0 to 1000, "
+        f"and {_FINAL}"
     ),
     "direct": "{question}\n{instruction}",
     "plain": "{question}",

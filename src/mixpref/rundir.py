@@ -37,6 +37,7 @@ _CONTENTS = (
     "model",
     "baselines",
     "scores",
+    "exports",
 )
 
 
