@@ -39,6 +39,8 @@ class MMPRRows(Sequence[Mapping[str, Any]]):
     Images are looked at but not decoded. In memory are 16 bytes a row. Files are opened once in each process.
     """
 
+    streamed = True
+    """For `read_pairs`: there may be too many to read at the start."""
     sets: dict[str, DataSet]
 
     def __init__(self, meta: Path | str, *, seed: int = 0, remote_images: bool = False) -> None:

@@ -200,11 +200,12 @@ def _manifest(run: Run, role: str, trainer: MPOTrainer, rows: int) -> dict[str, 
 
     args = trainer.args
     objective = {name: getattr(args, name) for name in ("beta", "dpo_weight", "bco_weight", "sft_weight")}
+    reasons = trainer.train_dataset.reasons()
     return {
         "role": role,
         "settings": {"seed": run.recipe.seed, **dataclasses.asdict(run.recipe.training), **objective},
         "counts": {
-            "pairs": {"all": rows, "trained on": len(trainer.train_dataset), **trainer.train_dataset.reasons()},
+            "pairs": {"all": rows, "trained on": rows - sum(reasons.values()), **reasons},
             "steps": trainer.state.max_steps,
             "tokens": trainer.tokens,
         },
