@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= runs/demo
 
-.PHONY: venv demo test test-all check bench bench-step bench-verify bench-pairs bench-mmpr wheel clean
+.PHONY: venv demo test test-all test-vllm check bench bench-step bench-verify bench-pairs bench-mmpr wheel clean
 
 venv: .venv/ready
 
@@ -25,7 +25,12 @@ test: venv
 	$(BIN)/python -m pytest
 
 test-all: .venv/peers
-	$(BIN)/python -m pytest -m ''
+	$(BIN)/python -m pytest -m 'not vllm'
+
+# Sampling from a real vLLM (its CPU build, in .venv-vllm): several gigabytes of disk, minutes.
+test-vllm: venv
+	PYTHON=$(PYTHON) sh tests/engines/vllm_setup.sh
+	$(BIN)/python -m pytest -m vllm tests/engines/test_vllm.py
 
 check: venv
 	$(BIN)/ruff check .

@@ -149,3 +149,11 @@ def test_numbered_marks_become_places_of_images() -> None:
     assert read('{"question": "<image2> or <image1>?", "answer": "a"}').question == "<image2> or <image1>?"
     within = read('{"question": "which?", "answer": "A", "options": ["<image1>", "<image2>"], "images": ["x", "y"]}')
     assert within.choices == ("<image>", "<image>")
+
+
+def test_an_open_question_is_a_problem_where_something_can_be_made_of_it():
+    row = {"question": "Describe the picture.", "image": "a.png"}
+    open_ = rows.problem(row, "f:1", str.encode, open_questions=True)
+    assert (open_.answer, open_.images) == (None, (b"a.png",))
+    with pytest.raises(Unusable, match="dropout-ntp among pairing.kinds"):
+        rows.problem(row, "f:1", str.encode)

@@ -37,7 +37,7 @@ def load(recipe: Recipe) -> Loaded:
             for line, offset, text in lines(file):
                 advance()
                 try:
-                    found = _problem(settings, file, line, text, check=True)
+                    found = _problem(recipe, file, line, text, check=True)
                     _refuse_duplicate(found, file, line, first)
                 except Unusable as reason:
                     rejected.append(Rejected(source_file=str(file), line=line, kind=reason.kind, reason=reason.reason))
@@ -51,7 +51,7 @@ def load(recipe: Recipe) -> Loaded:
     train, held_out = split(settings, good)
 
     def read(row: Place, text: bytes) -> Problem:
-        return _problem(settings, row.file, row.line, text, check=False)
+        return _problem(recipe, row.file, row.line, text, check=False)
 
     return Loaded(
         train=again(train, read, lambda problem: problem.id),
@@ -76,9 +76,15 @@ def _files(settings: ProblemsRecipe) -> list[Path]:
     return files
 
 
-def _problem(settings: ProblemsRecipe, file: Path, line: int, text: bytes, *, check: bool) -> Problem:
+def _problem(recipe: Recipe, file: Path, line: int, text: bytes, *, check: bool) -> Problem:
+    settings = recipe.problems
     root = Path(settings.images).expanduser() if settings.images is not None else file.parent
-    return rows.problem(rows.parse(text), f"{file.name}:{line}", lambda name: images.read(root, name, check=check))
+    return rows.problem(
+        rows.parse(text),
+        f"{file.name}:{line}",
+        lambda name: images.read(root, name, check=check),
+        open_questions=recipe.verifying.judge is not None or "dropout-ntp" in recipe.pairing.kinds,
+    )
 
 
 def _refuse_duplicate(found: Problem, file: Path, line: int, first: dict[str, tuple[Path, int]]) -> None:

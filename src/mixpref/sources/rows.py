@@ -1,7 +1,8 @@
 """One row of a user's JSON lines and the problem that it is.
 
     question          text; `<image>` or `<image1>` marks the images' places
-    answer            text, number, or a list of accepted ones; with choices: the right one's letter or its text
+    answer            text, number, or a list of accepted ones; with choices: the right one's letter or its text;
+                      absent: an open question, for dropout-ntp pairs or a judge
     choices, options  list of texts or numbers, without letters
     image, images     a path or a list of paths, from the image folder; absent: a question without images
     rule              how an answer is judged; absent: chosen by the problem
@@ -48,8 +49,12 @@ def parse(line: bytes) -> dict[str, Any]:
     return row
 
 
-def problem(row: dict[str, Any], source: str, read_image: Callable[[str], bytes]) -> Problem:
+def problem(
+    row: dict[str, Any], source: str, read_image: Callable[[str], bytes], *, open_questions: bool = False
+) -> Problem:
     """The problem of a row. `read_image` gives the bytes of a named image or raises Unusable.
+
+    open_questions: whether a row may have no answer. Where nothing can be made of such a row, it is a mistake.
 
     Raises Unusable, naming the first thing that is wrong with the row.
     """
@@ -60,6 +65,12 @@ def problem(row: dict[str, Any], source: str, read_image: Callable[[str], bytes]
     if len(choices) > len(ascii_uppercase):
         raise Unusable("wrong type", f"there are {len(choices)} choices, more than letters")
     answers = _answers(row.get("answer"))
+    if not answers and not open_questions:
+        raise Unusable(
+            "no answer",
+            "the row has no answer, so that no response to it could be judged; open questions make pairs only where "
+            "the recipe names a judge, or has dropout-ntp among pairing.kinds",
+        )
     if choices:
         answers = tuple(dict.fromkeys(_choice(answer, choices) for answer in answers))
     names = [as_text(name, "image") for name in _list(row, "images", "image")]
@@ -70,7 +81,7 @@ def problem(row: dict[str, Any], source: str, read_image: Callable[[str], bytes]
     rule = row.get("rule")
     return Problem(
         question=question,
-        answer=answers,
+        answer=answers or None,
         choices=choices,
         images=tuple(read_image(name) for name in names),
         rule=None if rule is None else as_text(rule, "rule"),
@@ -98,8 +109,6 @@ def _list(row: dict[str, Any], *keys: str) -> list[Any]:
 def _answers(value: Any) -> tuple[str, ...]:
     given = value if isinstance(value, list) else [] if value is None else [value]
     answers = tuple(as_value(each, "answer", empty=True) for each in given)
-    if not any(answers):
-        raise Unusable("no answer", "the row has no answer, so that no response to it could be judged")
     return tuple(answer for answer in answers if answer)
 
 
