@@ -2,8 +2,8 @@
 
 The demo's recipe with up to 32 samples a question, once all of them for every question and once in rounds; then both
 are trained and evaluated. Told are the tokens, the questions with pairs, the pairs, and the accuracy of the models. The
-samples of a question are the same ones in both, as far as they go. Prints a table of docs/benchmarks.md; the exit status
-is 1 where an expectation does not hold.
+samples of a question are the same ones in both, as far as they go. Prints a table of docs/benchmarks.md; the exit
+status is 1 where an expectation does not hold.
 """
 
 from __future__ import annotations

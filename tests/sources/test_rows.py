@@ -155,5 +155,5 @@ def test_an_open_question_is_a_problem_where_something_can_be_made_of_it():
     row = {"question": "Describe the picture.", "image": "a.png"}
     open_ = rows.problem(row, "f:1", str.encode, open_questions=True)
     assert (open_.answer, open_.images) == (None, (b"a.png",))
-    with pytest.raises(Unusable, match="dropout-ntp among pairing.kinds"):
+    with pytest.raises(Unusable, match=r"dropout-ntp among pairing.kinds"):
         rows.problem(row, "f:1", str.encode)
