@@ -57,11 +57,13 @@ bench-verify: venv
 bench-pairs: venv
 	$(BIN)/python -m benchmarks.generation
 	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.adaptive
 	$(BIN)/python -m benchmarks.dropout
 
 # A million rows of MMPR against datasets.
 bench-mmpr: .venv/peers
 	$(BIN)/python -m benchmarks.mmpr
+	$(BIN)/python -m benchmarks.streaming
 
 # The wheel in an empty environment, away from the checkout.
 wheel: venv

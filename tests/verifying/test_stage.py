@@ -56,7 +56,8 @@ def test_every_response_gets_one_verdict_and_the_counts_add_up(run):
     assert verdicts[3].detail == "no response: ValueError: a broken picture"
     counts = run.verdicts.manifest["counts"]
     assert counts == {
-        "responses": 7, "correct": 3, "wrong": 1, "unparsed": 1, "error": 2, "cut at the token limit": 2
+        "responses": 7, "correct": 3, "wrong": 1, "unparsed": 1, "error": 2, "cut at the token limit": 2,
+        "errors for want of an answer or a judge": 1,
     }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from mixpref.records import Outcome, Problem, Response, Verdict
 from mixpref.verifying import verify_all
 from mixpref.verifying.lookup import Lookup, without_images
 from mixpref.verifying.pool import Pool
+from mixpref.verifying.verdicts import OPEN_DETAIL
 
 if TYPE_CHECKING:
     from mixpref.rundir import Run
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 BATCH = 4096
 """Responses a shard of verdicts."""
+OPEN = "errors for want of an answer or a judge"
 
 
 def verify_responses(run: Run) -> None:
@@ -39,7 +41,8 @@ def verify_responses(run: Run) -> None:
         raise MixprefError(f"{run.responses.path} is not complete; run `mixpref sample` first")
     counts = fill(run, without_images(run.problems("train")), run.responses, run.verdicts, description="verify")
     outcomes = ", ".join(f"{counts[outcome]} {outcome}" for outcome in get_args(Outcome))
-    say(f"verify: {counts['responses']} responses: {outcomes}")
+    unread = f" ({counts[OPEN]} of them to open questions, which nobody can judge)" if OPEN in counts else ""
+    say(f"verify: {counts['responses']} responses: {outcomes}{unread}")
 
 
 def fill(
@@ -69,14 +72,16 @@ def fill(
             verdicts.append(key, verdicts_on([(find[each.problem_id], each) for each in batch], judge, pool))
             advance(len(batch))
     outcomes: Counter[str] = Counter()
-    truncated = 0
+    truncated = unread = 0
     for response, verdict in judged(responses, verdicts):
         outcomes[verdict.outcome] += 1
         truncated += response.finish == "length"
+        unread += verdict.outcome == "error" and verdict.detail == OPEN_DETAIL
     counts = {
         "responses": total,
         **{outcome: outcomes[outcome] for outcome in get_args(Outcome)},
         "cut at the token limit": truncated,
+        **({OPEN: unread} if unread else {}),
     }
     verdicts.finish(judge.settings if judge else {}, counts)
     return counts

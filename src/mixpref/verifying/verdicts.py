@@ -75,6 +75,8 @@ class _Open:
     answer: str
 
 
+OPEN_DETAIL = "open question: there is no gold answer to judge by, and no judge"
+
 _Pending = Algebra | _Open
 
 
@@ -91,9 +93,7 @@ def _window(items: Sequence[Item], judge: Judge | None, pool: Pool | None) -> li
             # An open answer may be longer than a line; what reads it is no pattern.
             found = replace(found, answer=text.strip() or None, reason="the response is empty")
         if problem.answer is None and rule != JUDGED:
-            verdict = Verdict(
-                outcome="error", rule=rule, detail="open question: there is no gold answer to judge by, and no judge"
-            )
+            verdict = Verdict(outcome="error", rule=rule, detail=OPEN_DETAIL)
         elif rule not in RULES and rule != JUDGED:
             verdict = Verdict(
                 outcome="error", rule=rule, detail=f"unknown rule; the rules are {', '.join((*RULES, JUDGED))}"
