@@ -63,7 +63,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def recipe(folder: Path, data: Path, server: FakeServer, workers: int, **sampling: Any) -> Path:
+def recipe(folder: Path, data: Path, server: FakeServer, verifiers: int, **sampling: Any) -> Path:
     settings = {
         "name": "factory",
         "model": "fake",
@@ -71,17 +71,17 @@ def recipe(folder: Path, data: Path, server: FakeServer, workers: int, **samplin
         "sampling": {
             "engine": "server",
             "servers": [server.url],
-            "concurrency": 4 * workers,
+            "concurrency": 4 * verifiers,
             "adaptive": True,
             "samples": 8,
             "round_samples": 2,
             "mix": {"en": 2, "plain": 1},
             **sampling,
         },
-        "verifying": {"workers": workers},
+        "verifying": {"workers": verifiers},
         "pairing": {"kinds": ["correctness", "format", "dropout-ntp"], "max_pairs": 4, "max_length_gap": 0.9},
     }
-    file = folder / f"workers-{workers}-{'-'.join(map(str, sampling))}.yaml"
+    file = folder / f"workers-{verifiers}-{'-'.join(map(str, sampling))}.yaml"
     file.write_text(json.dumps(settings))
     return file
 
