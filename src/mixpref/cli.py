@@ -249,7 +249,9 @@ def _do(name: str, source: str | None, flags: list[str]) -> None:
     if output is None:
         moved = settings.seed != written.seed
         output = Path("runs") / (f"{settings.name}-seed{settings.seed}" if moved else settings.name)
-    new = name in _FIRST or getattr(command, "audit", False)
+    # Pairs from elsewhere need no earlier stage.
+    from_elsewhere = name == "train" and settings.training.pairs is not None
+    new = name in _FIRST or from_elsewhere or getattr(command, "audit", False)
     overwrite = command.overwrite and name != "export"
     with Run.open(output, settings, overwrite=overwrite, new=new, exclusive=name not in _READERS) as run:
         replace(command, settings=settings).do(run)

@@ -159,6 +159,9 @@ class PairingRecipe:
     """Pairs a problem, at most."""
     max_length_gap: Annotated[Positive, Field(le=1)] | None = None
     """Share of the longer one by which the two texts' token counts may differ; None: by any."""
+    lengths: Literal["spread", "level"] = "spread"
+    """Of many possible pairs, those taken: spread, over all differences in length; level, so that chosen and rejected
+    texts are equally long on the whole, which takes away what is learned where long reasoning is the better one."""
     dropout_ratio: Annotated[Share, Field(lt=1)] = 0.5
     """dropout-ntp: share of the response that is kept before it is gone on with without the images."""
     added: tuple[str, ...] = ()

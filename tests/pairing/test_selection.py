@@ -98,17 +98,37 @@ def test_an_unread_answer_and_an_empty_one_are_not_the_same():
         assert {why for *_, why in select(candidates, 2, seed)} == {"correctness", "format"}
 
 
-def test_the_gaps_of_length_cancel():
+def test_gaps_of_all_sizes_are_represented():
+    # Every pair of responses and answers is as good as any other; the gaps are -700 to 700.
+    candidates = pairs([100 * number for number in range(8)], [(100 * number, "a") for number in range(8)])
+    for seed in range(10):
+        gaps = sorted(
+            chosen.response.tokens - rejected.response.tokens for chosen, rejected, _ in select(candidates, 4, seed)
+        )
+        assert gaps[0] <= -200
+        assert gaps[-1] >= 200
+        assert abs(sum(gaps)) <= 800
+
+
+def test_the_gaps_keep_their_mean_where_the_chosen_are_longer():
+    # Three of four right responses are 200 tokens longer than all wrong ones: so are the chosen ones.
+    candidates = pairs([100, 300, 300, 300] * 4, [(100, str(number)) for number in range(16)])
+    for seed in range(10):
+        taken = select(candidates, 8, seed)
+        assert sum(chosen.response.tokens for chosen, _, _ in taken) / 8 == pytest.approx(250, abs=25)
+
+
+def test_the_gaps_of_length_cancel_where_they_are_to_be_level():
     # Each right response is 100 tokens longer or shorter than each wrong one, and half of them are wanted.
     candidates = pairs([100, 300] * 8, [(200, str(number)) for number in range(8)])
     for seed in range(10):
-        taken = select(candidates, 8, seed)
+        taken = select(candidates, 8, seed, level=True)
         assert sum(chosen.response.tokens - rejected.response.tokens for chosen, rejected, _ in taken) == 0
 
 
 def test_use_counts_before_length():
     # Response 0 fits best to both wrong ones, but is not taken twice.
-    taken = select(pairs([200, 900], [(200, "a"), (200, "a")]), 2, seed=0)
+    taken = select(pairs([200, 900], [(200, "a"), (200, "a")]), 2, seed=0, level=True)
     assert {chosen.response.sample for chosen, _, _ in taken} == {0, 1}
 
 

@@ -141,7 +141,8 @@ def _pairs(
     tally.responses += found.counts
     possible, held = candidates(found, problem, settings.kinds)
     fit, apart = alike(possible, settings.max_length_gap)
-    taken = select(fit, settings.max_pairs, derive(run.recipe.seed, "pairs", problem.id))
+    seed = derive(run.recipe.seed, "pairs", problem.id)
+    taken = select(fit, settings.max_pairs, seed, level=settings.lengths == "level")
     tally.left_out[HELD] += held
     tally.left_out["over max_length_gap"] += apart
     tally.left_out[OVER] += len(fit) - len(taken)
