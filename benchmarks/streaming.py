@@ -75,9 +75,7 @@ def compare(folder: Path, rows: int, pairs: int, whole: int) -> int:
         command += ["--pairs", str(pairs), "--whole", str(whole)]
         said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
         row = found[reader] = json.loads(said.splitlines()[-1])
-        print(
-            f"| {reader} | {row['rows']:,} | {row['first']:.1f} | {row['rate']:,.0f} | {row['peak']:,} |", flush=True
-        )
+        print(f"| {reader} | {row['rows']:,} | {row['first']:.1f} | {row['rate']:,.0f} | {row['peak']:,} |", flush=True)
     equal = found["streamed"]["examples"] == found["read at the start"]["examples"]
     small = found["streamed"]["peak"] * 2**20 < 1e9
     print(f"examples equal: {equal}; streamed below 1 GB: {small}")
