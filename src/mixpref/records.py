@@ -128,7 +128,7 @@ class PreferencePair:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """Accuracy of one model on one benchmark, asked in one style."""
+    """Accuracy, or another official figure, of one model on one benchmark, asked in one style."""
 
     model: str
     """Role in the run: base, mpo, sft, dpo, or a model's name."""
@@ -147,3 +147,11 @@ class Score:
     """Problems without an outcome: generation or judge failed. Beside n, never in it."""
     tokens: float = 0.0
     """Mean tokens of a response."""
+    metric: str = "accuracy"
+    """What `accuracy`, `low` and `high` are, where a benchmark's official figure is another one."""
+    scale: float = 1.0
+    """The best value that the figure can have; 1: it is a share."""
+    details: tuple[tuple[str, float], ...] = ()
+    """Further measures of the benchmark by name."""
+    judge: str = ""
+    """Judge and version of its rubric, where a judge read the answers."""
