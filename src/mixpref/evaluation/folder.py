@@ -1,4 +1,4 @@
-"""Reading a benchmark's local folder: parquet as the Hugging Face hub gives it, JSON and images as projects publish them.
+"""Reading a benchmark's local folder: parquet as the Hugging Face hub gives it, JSON and images as projects publish.
 
 What is missing raises MixprefError, and whoever loads the benchmark adds the command that gets it; a single image that
 cannot be used raises Unusable, which makes its row an error.
