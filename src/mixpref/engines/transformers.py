@@ -189,7 +189,10 @@ class TransformersEngine:
 
     def _process(self, asked: list[Prompt]) -> dict[str, Tensor]:
         texts, images = [prompt.text for prompt in asked], [list(prompt.images) for prompt in asked]
-        settings = {"text": texts, "padding": True, "return_tensors": "pt"}
+        settings: dict[str, Any] = {"text": texts, "padding": True, "return_tensors": "pt"}
+        # Most chat templates write the first token themselves; a second one would be a prompt never trained on.
+        if (bos := self.tokenizer.bos_token) and all(text.startswith(bos) for text in texts):
+            settings["add_special_tokens"] = False
         # Processors disagree about rows without images: most want no list for such a row, some an empty one.
         some = [pictures for pictures in images if pictures]
         try:
