@@ -11,8 +11,9 @@ import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,7 +22,8 @@ import tyro
 from mixpref import pipeline, recipe
 from mixpref.errors import MixprefError
 from mixpref.recipe import Recipe
-from mixpref.rundir import Run
+from mixpref.rundir import Run, further_roles
+from mixpref.settings import EvaluationRecipe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -147,15 +149,45 @@ class _Train(_Command):
 
 @dataclass(frozen=True, kw_only=True)
 class _Evaluate(_Command):
-    """Measure models on the held-out problems."""
+    """Measure models on the held-out problems and on benchmarks."""
 
     roles: tuple[Literal["base", "mpo", "sft", "dpo"], ...] = ("base", "mpo")
     """Which models; base is the one that the recipe starts from."""
+    benchmarks: str | None = None
+    """Benchmarks as well, such as mathvista,pope; paper: the eight of the MPO paper. The same as
+    --evaluation.benchmarks."""
 
     def do(self, run: Run) -> None:
-        pipeline.run_stage(run, "problems")
-        pipeline.run_stage(run, "evaluate", roles=self.roles)
+        if run.recipe.evaluation.held_out:
+            pipeline.run_stage(run, "problems")
+        pipeline.run_stage(run, "evaluate", roles=(*self.roles, *further_roles(run)))
         _show_scores(run)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Benchmarks:
+    """Measure any models on benchmarks, without a recipe."""
+
+    benchmarks: str
+    """Which, such as mathvista,pope; paper: the eight of the MPO paper."""
+    model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ("embedded",)
+    """A directory or hub name; give --model again for another one to compare with."""
+    output: Path = Path("runs/evaluation")
+    """The run directory; what is in it already is not measured again."""
+    overwrite: bool = False
+    """Delete what was measured there with other settings, instead of refusing."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the models: only where you trust their authors."""
+    seed: int = 0
+    """Moves sampled answers and intervals by bootstrap."""
+    evaluation: EvaluationRecipe = field(default_factory=lambda: EvaluationRecipe(held_out=False, max_new_tokens=4096))
+
+    def recipe(self) -> Recipe:
+        evaluation = replace(self.evaluation, benchmarks=_named(self.benchmarks), models=self.model)
+        made = Recipe(
+            name="evaluation", seed=self.seed, trust_remote_code=self.trust_remote_code, evaluation=evaluation
+        )
+        return Recipe.from_dict(made.to_dict(), origin="the command line")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +196,29 @@ class _Report(_Command):
 
     def do(self, run: Run) -> None:
         pipeline.run_stage(run, "report")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _View(_Command):
+    """Serve the page of a run on this machine, with all its pairs and full pictures."""
+
+    port: int = 8321
+    """Of 127.0.0.1; 0: any that is free."""
+    open: bool = False
+    """Open it in the browser."""
+
+    def do(self, run: Run) -> None:
+        from mixpref.reporting.server import view
+
+        view(run, port=self.port, open_browser=self.open)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Compare:
+    """Compare runs side by side on one page."""
+
+    to: Path = Path("comparison.html")
+    """The file to write."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,10 +247,11 @@ _STAGES: dict[str, type[_Command]] = {
     "train": _Train,
     "evaluate": _Evaluate,
     "report": _Report,
+    "view": _View,
     "export": _Export,
 }
 _COMMANDS = _WHOLE | _STAGES
-_READERS = ("report", "export")
+_READERS = ("report", "view", "export")
 # These make the run directory; the others need what is in it.
 _FIRST = ("demo", "run", "sample", "evaluate")
 
@@ -220,7 +276,14 @@ def _main(arguments: list[str]) -> int:
         raise MixprefError(f"there is no command {name!r}; {hint}")
     if name == "demo":
         rest = ["demo", *rest]
-    source = rest.pop(0) if rest and not rest[0].startswith("-") else None
+    sources = list(takewhile(lambda word: not word.startswith("-"), rest))
+    if name == "report" and len(sources) > 1:
+        _compare(sources, rest[len(sources) :])
+        return 0
+    if name == "evaluate" and not sources and any(word.startswith("--benchmarks") for word in rest):
+        _evaluate_models(rest)
+        return 0
+    source = rest.pop(0) if sources else None
     # Only for --help, which shows the defaults of the classes then; anything else needs a recipe.
     if source is None and not {"-h", "--help"} & {*rest}:
         raise MixprefError(f"{name} needs a recipe right behind it: `mixpref {name} RECIPE [settings]`")
@@ -243,8 +306,12 @@ def _do(name: str, source: str | None, flags: list[str]) -> None:
         default=_COMMANDS[name](settings=written),
         config=(tyro.conf.FlagCreatePairsOff,),
     )
+    settings = command.settings
+    if isinstance(command, _Evaluate) and command.benchmarks is not None:
+        evaluation = replace(settings.evaluation, benchmarks=_named(command.benchmarks))
+        settings = replace(settings, evaluation=evaluation)
     # tyro knows types, the recipe knows what is in range.
-    settings = Recipe.from_dict(command.settings.to_dict(), origin="the command line")
+    settings = Recipe.from_dict(settings.to_dict(), origin="the command line")
     output = command.output or directory
     if output is None:
         moved = settings.seed != written.seed
@@ -255,6 +322,40 @@ def _do(name: str, source: str | None, flags: list[str]) -> None:
     overwrite = command.overwrite and name != "export"
     with Run.open(output, settings, overwrite=overwrite, new=new, exclusive=name not in _READERS) as run:
         replace(command, settings=settings).do(run)
+
+
+def _evaluate_models(flags: list[str]) -> None:
+    command = tyro.cli(_Benchmarks, prog="mixpref evaluate", args=flags, config=(tyro.conf.FlagCreatePairsOff,))
+    settings = command.recipe()
+    with Run.open(command.output, settings, overwrite=command.overwrite) as run:
+        pipeline.run_stage(run, "evaluate", roles=further_roles(run))
+        pipeline.run_stage(run, "report")
+        _show_scores(run)
+
+
+def _compare(sources: list[str], flags: list[str]) -> None:
+    from mixpref.reporting.comparing import compare_runs
+
+    command = tyro.cli(_Compare, prog=f"mixpref report {' '.join(sources)}", args=flags)
+    with ExitStack() as opened:
+        runs = []
+        for source in sources:
+            file = Path(source) / "recipe.yaml"
+            if not file.is_file():
+                raise MixprefError(f"there is no run in {source}; name run directories to compare")
+            runs.append(opened.enter_context(Run.open(source, recipe.load(file), exclusive=False, new=False)))
+        print(compare_runs(runs, command.to))
+
+
+def _named(benchmarks: str) -> tuple[str, ...]:
+    """The benchmarks that a list with commas names. Raises MixprefError for one that there is not."""
+    from mixpref.evaluation.benchmarks import PAPER, benchmark
+
+    named = [each.strip() for each in benchmarks.split(",") if each.strip()]
+    found = tuple(dict.fromkeys(name for each in named for name in (PAPER if each == "paper" else (each,))))
+    for name in found:
+        benchmark(name)
+    return found
 
 
 def _audit(run: Run, labels: Path | None, show: int) -> None:

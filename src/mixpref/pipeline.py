@@ -14,7 +14,7 @@ from typing import Any
 
 from mixpref.errors import MixprefError
 from mixpref.progress import say
-from mixpref.rundir import Run
+from mixpref.rundir import Run, further_roles
 from mixpref.store import Artifact
 
 STAGES = ("problems", "sample", "verify", "continue", "pair", "train", "evaluate", "report")
@@ -32,8 +32,11 @@ def run_all(run: Run, compare: bool = False) -> None:
     Raises MixprefError as the stages do.
     """
     trained = ("sft", "dpo", "mpo") if compare else ("mpo",)
-    # A model that is not there is better told now than after the problems are loaded.
-    run.model_dir("base")
+    # What is not there is better told now than after hours of work.
+    for role in ("base", *further_roles(run)):
+        run.model_dir(role)
+    if run.recipe.evaluation.benchmarks:
+        _stage("mixpref.evaluation.sets", "check")(run)
     foreign = run.recipe.training.pairs is not None
     for stage in STAGES:
         if (foreign and stage in _MAKE_PAIRS) or (stage == "continue" and not _continues(run)):
@@ -42,7 +45,7 @@ def run_all(run: Run, compare: bool = False) -> None:
             for role in trained:
                 run_stage(run, "train", roles=(role,))
         else:
-            run_stage(run, stage, roles=("base", *trained))
+            run_stage(run, stage, roles=("base", *trained, *further_roles(run)))
 
 
 def run_stage(run: Run, stage: str, roles: Sequence[str] = ()) -> None:

@@ -11,6 +11,7 @@ report.html
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import IO, Literal
@@ -36,6 +37,7 @@ _CONTENTS = (
     "reference",
     "model",
     "baselines",
+    "benchmarks",
     "scores",
     "exports",
 )
@@ -123,13 +125,23 @@ class Run:
         return self.path / "problems" / "rejected.jsonl"
 
     def model_dir(self, role: str) -> Path:
-        """Where the model of a role is: `base` the recipe's own, `mpo` model/, any other baselines/<role>.
+        """Where the model of a role is: `base` the recipe's own, `mpo` model/, one of `evaluation.models` as it says,
+        any other baselines/<role>.
 
-        Raises MixprefError where the base is a local path and not there.
+        Raises MixprefError where it is somebody's local path and not there.
         """
         if role == "base":
             return Path(resolve_model(self.recipe.model))
+        if further := self._further(role):
+            return Path(resolve_model(further))
         return self.path / "model" if role == "mpo" else self.path / "baselines" / role
+
+    def model_name(self, role: str) -> str:
+        """The name that a server has the model of a role by: as the recipe says it, or its directory."""
+        return self.recipe.model if role == "base" else self._further(role) or str(self.model_dir(role))
+
+    def _further(self, role: str) -> str | None:
+        return next((name for name in self.recipe.evaluation.models if role_of(name) == role), None)
 
     @property
     def scores_dir(self) -> Path:
@@ -186,6 +198,22 @@ class Run:
         self.report_file.unlink(missing_ok=True)
         for name in _CONTENTS:
             shutil.rmtree(self.path / name, ignore_errors=True)
+
+
+def further_roles(run: Run) -> tuple[str, ...]:
+    """The roles of the recipe's further models. Raises MixprefError where two of them have one."""
+    models = run.recipe.evaluation.models
+    roles = {role_of(model): model for model in models}
+    if len(roles) < len(set(models)):
+        raise MixprefError(f"evaluation.models: {', '.join(models)} are not all told apart by their names")
+    return tuple(roles)
+
+
+def role_of(model: str) -> str:
+    """The role of a model that is none of the run's own: its name, fit for a file's ("owner/name" is owner-name)."""
+    role = re.sub(r"[^\w.]+", "-", model).strip("-.")
+    # The run's own models go by these.
+    return f"model-{role}" if role in ("base", "mpo", "sft", "dpo", "") else role
 
 
 def resolve_model(name: str) -> str:

@@ -240,10 +240,37 @@ class EvaluationRecipe:
     """Tokens of a response, its end of turn included."""
     batch_size: Count = 64
     """Problems a batch."""
+    held_out: bool = True
+    """Measure on the held-out problems."""
+    benchmarks: tuple[str, ...] = ()
+    """Benchmarks to measure on as well: m3cot, mathvista, mathvision, mmvet, llava-bench, pope, crpe-relation, mmhal,
+    gsm8k, mmlu and others."""
+    data: str = "benchmarks"
+    """The folder that holds a folder of data for each benchmark, from the one in which the command is run."""
+    models: tuple[str, ...] = ()
+    """Further models to measure, by directory or hub name."""
+    judge: str | None = None
+    """Name of the model that judges benchmarks with open answers; None: verifying.judge."""
+    judge_url: str | None = None
+    """Its OpenAI-compatible server; None: verifying.judge_url."""
+    samples: Whole = 0
+    """Sampled chains of thought an item, for pass@k, majority votes and best-of-n; 0: none. By sampling.temperature,
+    top_k and top_p."""
+    engine: Literal["transformers", "server"] = "transformers"
+    """transformers: models run here; server: OpenAI-compatible servers answer, with sampling.concurrency and so on."""
+    servers: Annotated[tuple[str, ...], Field(min_length=1)] = ("http://127.0.0.1:8000/v1",)
+    """server: the base URLs; several share the load."""
 
 
-OPERATIONAL = tuple(
-    f"sampling.{name}"
-    for name in ("servers", "concurrency", "timeout", "retries", "patience", "workers", "worker_gpus", "ray")
-) + tuple(f"verifying.{name}" for name in ("workers", "memory_mb", "judge_url", "judge_concurrency"))
-"""Where and how fast the work is done, not what is made: an interrupted run may go on with others."""
+OPERATIONAL = (
+    tuple(
+        f"sampling.{name}"
+        for name in ("servers", "concurrency", "timeout", "retries", "patience", "workers", "worker_gpus", "ray")
+    )
+    + tuple(f"verifying.{name}" for name in ("workers", "memory_mb", "judge_url", "judge_concurrency"))
+    + tuple(
+        f"evaluation.{name}"
+        for name in ("held_out", "benchmarks", "data", "models", "judge", "judge_url", "samples", "engine", "servers")
+    )
+)
+"""Where and how fast the work is done, or what is added to it, and not what is made: a run may go on with others."""

@@ -4,7 +4,7 @@ from itertools import islice
 import pytest
 
 from mixpref.errors import MixprefError
-from mixpref.evaluation import stage
+from mixpref.evaluation import answering
 from mixpref.evaluation.stage import evaluate, items, sampled_pass_at_k
 from mixpref.evaluation.statistics import wilson
 from mixpref.recipe import EvaluationRecipe, Recipe
@@ -106,7 +106,8 @@ def test_scores_count_right_unparsed_and_failed(make):
     low, high = wilson(4, 8)
     assert overall == {
         "model": "mpo", "benchmark": "world", "style": "cot", "n": 8, "accuracy": 0.5, "low": low, "high": high,
-        "unparsed": 0.25, "errors": 2, "tokens": sum(range(8)) / 8,
+        "unparsed": 0.25, "errors": 2, "tokens": sum(range(8)) / 8, "metric": "accuracy", "scale": 1.0, "details": [],
+        "judge": "",
     }  # fmt: skip
     # Even numbers are charts: 0, 2 right; 4 wrong; 6 unclear; 8 failed.
     assert (found["world/chart", "direct"]["n"], found["world/chart", "direct"]["errors"]) == (4, 1)
@@ -190,7 +191,7 @@ def test_only_open_problems_give_no_scores(make, capsys):
     run = make([problem(0, answer=None)])
     evaluate(run, ("mpo",), Fake())
     assert scores(run, "mpo") == {}
-    assert "no held-out problem has an answer" in capsys.readouterr().err
+    assert "none of the held-out problems has an answer" in capsys.readouterr().err
 
 
 def test_incomplete_problems_are_refused(tmp_path):
@@ -223,6 +224,6 @@ def test_sampled_pass_at_k_leaves_failed_samples_out(make):
 
 def test_batches_hold_like_problems_and_lose_none():
     problems = [problem(number) for number in range(41)]
-    batches = list(stage._batches(iter(problems), 2))
+    batches = list(answering._batches(iter(problems), 2))
     assert sorted(each.id for batch in batches for each in batch) == sorted(each.id for each in problems)
     assert sum(len({each.family for each in batch}) > 1 for batch in batches) <= 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from mixpref.engines.request import Engine, Sampling
@@ -17,16 +17,7 @@ def sampling_engine(recipe: Recipe) -> Callable[[], Engine]:
     """
     settings = recipe.sampling
     if settings.engine == "server":
-        return partial(
-            _server,
-            model=settings.served_model or recipe.model,
-            name=recipe.model,
-            urls=settings.servers,
-            concurrency=settings.concurrency,
-            timeout=settings.timeout,
-            retries=settings.retries,
-            patience=settings.patience,
-        )
+        return server_engine(recipe, settings.served_model or recipe.model, recipe.model, settings.servers)
     return transformers_engine(
         resolve_model(recipe.model),
         recipe.model,
@@ -42,14 +33,29 @@ def transformers_engine(
     return partial(_transformers, model, name=name, batch_size=batch_size, trust_remote_code=trust_remote_code)
 
 
-def sampling_settings(recipe: Recipe) -> Sampling:
-    """How the recipe's responses are drawn."""
+def server_engine(recipe: Recipe, served: str, name: str, urls: Sequence[str]) -> Callable[[], Engine]:
+    """Makes an engine that asks servers for the model that they serve under a name, as the recipe's sampling does."""
+    settings = recipe.sampling
+    return partial(
+        _server,
+        model=served,
+        name=name,
+        urls=urls,
+        concurrency=settings.concurrency,
+        timeout=settings.timeout,
+        retries=settings.retries,
+        patience=settings.patience,
+    )
+
+
+def sampling_settings(recipe: Recipe, max_new_tokens: int | None = None) -> Sampling:
+    """How the recipe's responses are drawn. max_new_tokens: None takes the sampling's."""
     settings = recipe.sampling
     return Sampling(
         temperature=settings.temperature,
         top_k=settings.top_k,
         top_p=settings.top_p,
-        max_new_tokens=settings.max_new_tokens,
+        max_new_tokens=max_new_tokens or settings.max_new_tokens,
     )
 
 

@@ -1,72 +1,89 @@
-"""The stage `evaluate`: every model greedily on the held-out problems, asked directly and for a chain of thought.
+"""The stage `evaluate`: every model greedily on the held-out problems and on benchmarks, directly and by reasoning.
 
-    scores/base.json                            Score records of one model
-    scores/items/base-cot/{responses,verdicts}  what they were counted from
+    scores/base.json                                 Score records of one model
+    scores/items/base-cot/{responses,verdicts}       what they were counted from, of the held-out problems
+    scores/items/base-cot-pope/{responses,verdicts}  the same of a benchmark
+    scores/sampled/base.json                         pass@k, majority votes and best of n, where samples are asked for
 
-A chain of thought is asked for and read in the form of `evaluation.cot_style`, as in the MPO paper's protocol.
+A chain of thought is asked for and read in the form of `evaluation.cot_style`, as in the MPO paper's protocol; direct
+answers in a benchmark's own words where it has any.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
-from itertools import chain, groupby, islice
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mixpref.engines.choice import transformers_engine
-from mixpref.engines.request import Engine, Request, Sampling
+from mixpref.engines.choice import server_engine, transformers_engine
+from mixpref.engines.request import Engine, Sampling
 from mixpref.errors import MixprefError
-from mixpref.evaluation.statistics import pass_at_k, wilson
-from mixpref.progress import progress, say
+from mixpref.evaluation.answering import Lazy, answer
+from mixpref.evaluation.sampled import measure_samples
+from mixpref.evaluation.scoring import scores
+from mixpref.evaluation.sets import QuestionSet, check, sets
+from mixpref.evaluation.statistics import pass_at_k
+from mixpref.progress import say
 from mixpref.records import Problem, Response, Score, Verdict
-from mixpref.seeds import derive
 from mixpref.store import Artifact, write_json
-from mixpref.verifying.stage import fill, judged
+from mixpref.verifying.lookup import without_images
+from mixpref.verifying.stage import fill, judge_of, judged
 
 if TYPE_CHECKING:
     from mixpref.rundir import Run
-
-WINDOW = 16
-"""Batches whose problems are sorted together, so that a batch's responses are of like length and end together."""
 
 
 def evaluate(
     run: Run, roles: Sequence[str] = ("base", "mpo"), engine_factory: Callable[[str], Engine] | None = None
 ) -> None:
-    """Write `scores/<role>.json` for each role: accuracy on all held-out problems, and on each of their families.
+    """Write `scores/<role>.json` for each role: figures of all that the recipe asks for, and of their groups.
 
-    engine_factory: makes an engine of a model's directory or hub name; None takes the transformers engine. A model is
-    loaded only if a response of it is missing: what an interrupted evaluation has made stays.
+    engine_factory: makes an engine of a model's directory or hub name; None takes the recipe's engine. A model is
+    loaded only if a response of it is missing: what an interrupted evaluation has made stays. Scores of benchmarks
+    that were measured before and are not asked for now stay, too.
 
-    Open problems have no gold answer and are left out; the manifests in `scores/items` count them. A problem whose
-    generation or judging failed is in `Score.errors` and not in `Score.n`.
+    Open problems among the held-out ones have no gold answer and are left out; the manifests in `scores/items` count
+    them. An item whose generation or judging failed is in `Score.errors` and not in `Score.n`.
 
-    Raises MixprefError where a model is missing, where there are no held-out problems, or where all of them failed.
+    Raises MixprefError where a model, a benchmark's data or its judge is missing, where there is nothing to ask, or
+    where all items of a set failed.
     """
-    problems = run.problems("held_out")
-    if not problems.finished:
-        raise MixprefError(f"{problems.path} is not complete; run `mixpref run` from its start")
-    for role in roles:
-        if role != "base" and not (run.model_dir(role) / "config.json").exists():
-            raise MixprefError(f"there is no model in {run.model_dir(role)}; run `mixpref train` first")
+    settings = run.recipe.evaluation
+    if settings.engine == "transformers":
+        for role in roles:
+            if role in ("mpo", "sft", "dpo") and not (run.model_dir(role) / "config.json").exists():
+                raise MixprefError(f"there is no model in {run.model_dir(role)}; run `mixpref train` first")
+    if not settings.held_out and not settings.benchmarks:
+        raise MixprefError("there is nothing to evaluate: name benchmarks, or set evaluation.held_out")
+    check(run)
+    asked_sets = sets(run)
     # Judging and counting need no images: one pass over the problems serves all models and styles.
-    slim = [replace(problem, images=()) for problem in problems]
+    slim = {asked.name: {problem.id: problem for problem in without_images(asked.problems)} for asked in asked_sets}
     for role in roles:
-        scores: list[Score] = []
-        engine = _Lazy(str(run.model_dir(role)), engine_factory or _transformers(run))
-        for style in run.recipe.evaluation.styles:
-            _answer(run, role, style, engine)
-            responses, verdicts = items(run, role, style)
-            if not verdicts.finished:
-                fill(run, slim, responses, verdicts, description=f"judge {role} {style}")
-            scores += _scores(run, role, style, {problem.id: problem.family for problem in slim})
-        write_json(run.scores_dir / f"{role}.json", [asdict(score) for score in scores])
+        found: list[Score] = []
+        sampled: list[Score] = []
+        engine = Lazy(_model(run, role), engine_factory or _engine(run))
+        for asked in asked_sets:
+            found += _measure(run, role, asked, slim[asked.name], engine)
+            if settings.samples and "cot" in settings.styles:
+                judge = partial(_judge, run, asked, slim[asked.name])
+                sampled += measure_samples(run, role, asked, engine, judge)
+        _write(run.scores_dir / f"{role}.json", found, asked_sets)
+        if sampled:
+            _write(run.scores_dir / "sampled" / f"{role}.json", sampled, asked_sets)
 
 
-def items(run: Run, role: str, style: str) -> tuple[Artifact[Response], Artifact[Verdict]]:
-    """The responses of a role in a style (direct or cot) and their verdicts, one of each a problem, in one order."""
-    path = run.scores_dir / "items" / f"{role}-{style}"
+def items(run: Run, role: str, style: str, benchmark: str = "") -> tuple[Artifact[Response], Artifact[Verdict]]:
+    """The responses of a role in a style (direct or cot) and their verdicts, one of each a problem, in one order.
+
+    benchmark: its name; empty: the held-out problems.
+    """
+    path = run.scores_dir / "items" / (f"{role}-{style}-{benchmark}" if benchmark else f"{role}-{style}")
     return Artifact(path / "responses", Response), Artifact(path / "verdicts", Verdict)
 
 
@@ -85,130 +102,89 @@ def sampled_pass_at_k(run: Run, k: int) -> float | None:
     return sum(shares) / len(shares) if shares else None
 
 
-class _Lazy:
-    """An engine that is made when it is first needed."""
-
-    def __init__(self, model: str, factory: Callable[[str], Engine]) -> None:
-        self.model = model
-        self._factory = factory
-        self._engine: Engine | None = None
-
-    def __call__(self) -> Engine:
-        if self._engine is None:
-            self._engine = self._factory(self.model)
-        return self._engine
+def _model(run: Run, role: str) -> str:
+    # A server knows its models by names of its own; a directory here need not exist.
+    return run.model_name(role) if run.recipe.evaluation.engine == "server" else str(run.model_dir(role))
 
 
-def _transformers(run: Run) -> Callable[[str], Engine]:
+def _engine(run: Run) -> Callable[[str], Engine]:
     recipe = run.recipe
+    settings = recipe.evaluation
 
     def make(model: str) -> Engine:
-        size = recipe.evaluation.batch_size
+        if settings.engine == "server":
+            return server_engine(recipe, model, model, settings.servers)()
+        size = settings.batch_size
         return transformers_engine(model, model, batch_size=size, trust_remote_code=recipe.trust_remote_code)()
 
     return make
 
 
-def _answer(run: Run, role: str, style: str, engine: _Lazy) -> None:
-    """Generate the responses that are not there yet."""
+def _measure(run: Run, role: str, asked: QuestionSet, problems: dict[str, Problem], engine: Lazy) -> list[Score]:
+    """The scores of a model on a set in every style that is asked for and that the set has."""
     settings = run.recipe.evaluation
-    responses, _ = items(run, role, style)
-    if responses.finished:
-        return
-    done = responses.done()
-    asked = settings.cot_style if style == "cot" else style
-    open_problems = 0
-
-    def closed() -> Iterator[Problem]:
-        nonlocal open_problems
-        for problem in run.problems("held_out"):
-            open_problems += problem.answer is None
-            if problem.answer is not None:
-                yield problem
-
-    missing: list[tuple[str, int]] = []
-    """Of the requests: each one's shard, and the size of that."""
-
-    def requests(advance: Callable[..., None]) -> Iterator[Request]:
-        for index, batch in enumerate(_batches(closed(), settings.batch_size)):
-            if (key := f"{index:05d}") in done:
-                advance(len(batch))
-                continue
-            for problem in batch:
-                missing.append((key, len(batch)))
-                yield Request(problem=problem, style=asked, seed=derive(run.recipe.seed, style))
-
-    greedy = Sampling(temperature=0, max_new_tokens=settings.max_new_tokens)
-    with progress(f"evaluate {role} {style}", len(run.problems("held_out"))) as advance:
-        stream = requests(advance)
-        # A model that has nothing to answer is not loaded.
-        first = next(stream, None)
-        shards: dict[str, dict[int, Response]] = {}
-        for place, (response,) in engine().answer(chain((first,), stream), greedy) if first else ():
-            key, size = missing[place]
-            shards.setdefault(key, {})[place] = response
-            advance()
-            if len(shards[key]) == size:
-                responses.append(key, [each for _, each in sorted(shards.pop(key).items())])
-    finishes = Counter(response.finish for response in responses)
-    counts = {
-        "problems": finishes.total() + open_problems,
-        "open questions": open_problems,
-        "responses": finishes.total(),
-        **{kind: finishes[kind] for kind in ("stop", "length", "error")},
-    }
-    responses.finish({"role": role, "style": asked, "max_new_tokens": settings.max_new_tokens}, counts, engine.model)
+    benchmark = asked.benchmark
+    found: list[Score] = []
+    for style in settings.styles:
+        prompt_style = asked.prompt_style(style, settings.cot_style)
+        if prompt_style is None:
+            say(
+                f"evaluate: {asked.name} is not asked for {'chains of thought' if style == 'cot' else 'direct answers'}"
+            )
+            continue
+        label = f"{style} {asked.name}" if benchmark else style
+        longest = benchmark.max_new_tokens if benchmark and style == "direct" else None
+        sampling = Sampling(temperature=0, max_new_tokens=max(longest or 0, settings.max_new_tokens))
+        responses, verdicts = items(run, role, style, asked.name if benchmark else "")
+        answer(run, asked, responses, engine, sampling, role=role, style=prompt_style, label=label)
+        judge = _judge(run, asked, problems, responses, verdicts, f"judge {role} {label}")
+        found += scores(role, style, asked, problems, judged(responses, verdicts), judge=judge)
+    return found
 
 
-def _batches(problems: Iterator[Problem], size: int) -> Iterator[list[Problem]]:
-    """The problems in batches of one size, each of like problems; the same in every run."""
-    while window := list(islice(problems, WINDOW * size)):
-        window.sort(key=lambda problem: (problem.family, len(problem.images), len(problem.question)))
-        for start in range(0, len(window), size):
-            yield window[start : start + size]
-
-
-def _scores(run: Run, role: str, style: str, families: Mapping[str, str]) -> list[Score]:
-    """The score on everything, then that of each family."""
-    benchmark = "world" if run.recipe.problems.source == "world" else "held-out"
-    responses, verdicts = items(run, role, style)
-    groups: dict[str, list[tuple[Response, Verdict]]] = {}
-    for response, verdict in judged(responses, verdicts):
-        groups.setdefault(families[response.problem_id], []).append((response, verdict))
-    everything = [each for group in groups.values() for each in group]
-    if not everything:
-        say(f"evaluate: no held-out problem has an answer: there is nothing to score {role} {style} by")
-        return []
-    overall = _score(role, benchmark, style, everything)
-    if overall is None:
-        reason = everything[0][1].detail
-        raise MixprefError(
-            f"none of the {len(everything)} held-out problems could be evaluated ({role} {style}); the first failed "
-            f"with: {reason}"
+def _judge(
+    run: Run,
+    asked: QuestionSet,
+    problems: dict[str, Problem],
+    responses: Artifact[Response],
+    verdicts: Artifact[Verdict],
+    description: str,
+) -> str:
+    """Put down the verdicts that are missing. Returns the judge and the version of its rubric, if one judges."""
+    benchmark = asked.benchmark
+    rubric = benchmark.rubric if benchmark else ""
+    name = run.recipe.evaluation.judge or run.recipe.verifying.judge
+    if rubric and verdicts.finished:
+        failed = verdicts.manifest["counts"]["error"]
+        before = verdicts.manifest["settings"]["judge"]
+        # A judge may have been down. Its replies were kept, so that only what failed is asked for again.
+        if failed or before != name:
+            say(f"{description}: " + (f"{failed} items have no verdict" if failed else f"{before} judged") + "; again")
+            verdicts.discard()
+    if not verdicts.finished:
+        fill(
+            run,
+            problems.values(),
+            responses,
+            verdicts,
+            description=description,
+            judge=partial(judge_of, run, name=name, url=run.recipe.evaluation.judge_url, rubric=rubric)
+            if rubric
+            else None,
+            read=benchmark.read if benchmark else None,
         )
-    left_out = f", {overall.errors} failed and left out" if overall.errors else ""
-    say(f"evaluate: {role} {style}: {100 * overall.accuracy:.1f} % of {overall.n} problems{left_out}")
-    named = sorted(family for family in groups if family)
-    parts = (_score(role, f"{benchmark}/{family}", style, groups[family]) for family in named)
-    return [overall, *(part for part in parts if part)]
+    settings = verdicts.manifest["settings"]
+    return f"{settings['judge']}, rubric {settings['rubric']}" if rubric else ""
 
 
-def _score(role: str, benchmark: str, style: Any, answered: Sequence[tuple[Response, Verdict]]) -> Score | None:
-    """None where every problem failed: then nothing is known."""
-    outcomes = Counter(verdict.outcome for _, verdict in answered)
-    n = outcomes.total() - outcomes["error"]
-    if not n:
-        return None
-    low, high = wilson(outcomes["correct"], n)
-    return Score(
-        model=role,
-        benchmark=benchmark,
-        style=style,
-        n=n,
-        accuracy=outcomes["correct"] / n,
-        low=low,
-        high=high,
-        unparsed=outcomes["unparsed"] / n,
-        errors=outcomes["error"],
-        tokens=sum(response.tokens for response, verdict in answered if verdict.outcome != "error") / n,
-    )
+def _write(file: Path, found: Sequence[Score], asked_sets: Sequence[QuestionSet]) -> None:
+    """Write scores, and keep those of sets that were measured earlier and are not asked for now."""
+    names = {asked.name for asked in asked_sets}
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+        others = [row for row in rows if row["benchmark"].partition("/")[0] not in names]
+    except (ValueError, TypeError, KeyError) as mistake:
+        raise MixprefError(
+            f"{file} holds no scores ({mistake!r}); delete it and run `mixpref evaluate` again"
+        ) from None
+    write_json(file, [asdict(score) for score in found] + others)

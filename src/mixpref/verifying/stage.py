@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice, zip_longest
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from mixpref.rundir import Run
     from mixpref.store import Artifact
     from mixpref.verifying.judge import Judge
+
+Read = Callable[[Problem, str, str], Verdict]
+"""A benchmark's own way to a verdict: (problem, response's text, prompt style)."""
 
 BATCH = 4096
 """Responses a shard of verdicts."""
@@ -52,24 +55,30 @@ def fill(
     verdicts: Artifact[Verdict],
     *,
     description: str,
+    judge: Callable[[], Judge | None] | None = None,
+    read: Read | None = None,
 ) -> dict[str, int]:
-    """Judge every response and finish the artifact of verdicts. Returns the manifest's counts."""
+    """Judge every response and finish the artifact of verdicts. Returns the manifest's counts.
+
+    judge: opens who reads open answers; None: the recipe's judge. read: gives verdicts in place of `verify`.
+    """
     settings = run.recipe.verifying
     find = Lookup(problems)
     done = verdicts.done()
     total = len(responses)
     reader = iter(responses)
-    judge = judge_of(run)
+    asked = judge() if judge else judge_of(run)
     with (
         progress(description, total, done=min(total, BATCH * len(done))) as advance,
         Pool(settings.workers, settings.seconds, settings.memory_mb * 2**20) as pool,
-        judge or nullcontext(),
+        asked or nullcontext(),
     ):
         for index in range(-(-total // BATCH)):
             batch = list(islice(reader, BATCH))
             if (key := f"{index:05d}") in done:
                 continue
-            verdicts.append(key, verdicts_on([(find[each.problem_id], each) for each in batch], judge, pool))
+            answered = [(find[each.problem_id], each) for each in batch]
+            verdicts.append(key, verdicts_on(answered, asked, pool, read))
             advance(len(batch))
     outcomes: Counter[str] = Counter()
     truncated = unread = 0
@@ -83,21 +92,22 @@ def fill(
         "cut at the token limit": truncated,
         **({OPEN: unread} if unread else {}),
     }
-    verdicts.finish(judge.settings if judge else {}, counts)
+    verdicts.finish(asked.settings if asked else {}, counts)
     return counts
 
 
-def judge_of(run: Run) -> Judge | None:
-    """The judge that the run's recipe names, if it names one. Its replies are kept in the run directory."""
+def judge_of(run: Run, *, name: str | None = None, url: str | None = None, rubric: str | None = None) -> Judge | None:
+    """The judge that the run's recipe names, if it names one, or another. Its replies are kept in the run directory."""
     settings = run.recipe.verifying
-    if settings.judge is None:
+    name = name or settings.judge
+    if name is None:
         return None
     from mixpref.verifying.judge import Judge
 
     return Judge(
-        settings.judge,
-        settings.judge_url,
-        rubric=settings.judge_rubric,
+        name,
+        url or settings.judge_url,
+        rubric=rubric or settings.judge_rubric,
         concurrency=settings.judge_concurrency,
         cache=run.path / "judgements.sqlite",
     )
@@ -114,11 +124,14 @@ def judged(responses: Artifact[Response], verdicts: Artifact[Verdict]) -> Iterat
 
 
 def verdicts_on(
-    answered: Sequence[tuple[Problem, Response]], judge: Judge | None = None, pool: Pool | None = None
+    answered: Sequence[tuple[Problem, Response]],
+    judge: Judge | None = None,
+    pool: Pool | None = None,
+    read: Read | None = None,
 ) -> list[Verdict]:
     """The verdicts on responses, in their order. One that could not be generated is an error, not a wrong answer."""
     texts = [(problem, each.text, each.style) for problem, each in answered if each.finish != "error"]
-    found = verify_all(texts, judge=judge, pool=pool)
+    found = (read(*text) for text in texts) if read else verify_all(texts, judge=judge, pool=pool)
     return [
         Verdict(outcome="error", detail=f"no response: {each.error}", response_id=each.id)
         if each.finish == "error"

@@ -27,6 +27,11 @@ PAPER = ("m3cot", "mathvista", "mathvision", "mmvet", "llava-bench", "pope", "cr
 """The eight of the MPO paper's table, in its order."""
 
 
+def folder_name(name: str) -> str:
+    """Name of the folder that holds the data of a benchmark; those that come together share one."""
+    return _FILES[name]
+
+
 def names() -> tuple[str, ...]:
     """All benchmarks."""
     return tuple(_FILES)
