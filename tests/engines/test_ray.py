@@ -205,7 +205,8 @@ def test_two_nodes_and_one_of_them_killed(tmp_path):
         assert all(node.poll() is None for node in cluster.nodes)
 
         (tmp_path / "torn").mkdir()
-        driver = drive(tmp_path / "torn", cluster.address, 4, 40, 0.3, cluster.environment)
+        # Long ones, so that the node has some in its hands when it goes.
+        driver = drive(tmp_path / "torn", cluster.address, 4, 40, 1.0, cluster.environment)
         while len(noted(tmp_path / "torn", "out")) < 10 and driver.poll() is None:
             time.sleep(0.05)
         second = {str(process) for process in cluster.kill(1)}
