@@ -105,6 +105,8 @@ class Verdict:
     """Why: the normalised answers that were compared, the reason of unparsed or error."""
     score: float = 0.0
     """1 for a correct answer, 0 for any other; between them by a metric with degrees (`anls`, `vqa`, a judge)."""
+    scores: tuple[float, ...] = ()
+    """What a judge gave on its rubric's own scale: the response's score, then the reference's where it compares."""
     response_id: str = ""
 
 

@@ -11,10 +11,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from mixpref.evaluation.comparison import compare
 from mixpref.evaluation.stage import items
 from mixpref.recipe import ProblemsRecipe, Recipe
 from mixpref.records import PreferencePair, Problem, Response, Score, Verdict
-from mixpref.reporting.gather import Change, Changes, Findings, ShownPair
+from mixpref.reporting.cases import Answered, item_case, pair_case
+from mixpref.reporting.changes import Changes
+from mixpref.reporting.gallery import Gallery
+from mixpref.reporting.gather import Findings
+from mixpref.reporting.pictures import Album
+from mixpref.reporting.sampled import Paired, Sampled
 from mixpref.rundir import Run
 from mixpref.sources import Rejected
 
@@ -95,8 +101,11 @@ def findings() -> Findings:
     """Every part of the page has something to show."""
     trained, asked = make_problem(4), make_problem(7, "table", choices=("6", "7"), answer="B")
     right, wrong = Verdict(outcome="correct", answer="4"), Verdict(outcome="wrong", answer="5")
-    before = (make_response(asked, 0, "Perhaps six.\nFinal answer: A"), wrong)
-    after = (make_response(asked, 0, "It is seven.\nFinal answer: B"), right)
+    wrong_first = Answered(role="base", response=make_response(asked, 0, "Six.\nFinal answer: A"), verdict=wrong)
+    right_then = Answered(role="mpo", response=make_response(asked, 0, "Seven.\nFinal answer: B"), verdict=right)
+    album = Album()
+    pictures = {each.id: album.keys(each.images) for each in (trained, asked)}
+    texts = "The bar is 4.\nFinal answer: 4", "The bar is 5.\nFinal answer: 5"
     scores = [
         make_score(model, style, accuracy)
         for model, style, accuracy in (
@@ -117,31 +126,37 @@ def findings() -> Findings:
         held_out=600,
         unused=3,
         rejected=(Rejected(source_file="rows.jsonl", line=12, kind="no question", reason="the row has no question"),),
-        finishes={"stop": 70, "length": 8, "error": 2},
-        outcomes={"correct": 30, "wrong": 40, "unparsed": 8, "error": 2},
-        solved={(8, 0): 4, (8, 4): 4, (6, 6): 1, (0, 0): 1},
-        pairs={"correctness": 50, "format": 5},
-        paired=8,
-        gallery=(
-            ShownPair(
-                pair=make_pair(trained, "The bar is 4.\nFinal answer: 4", "The bar is 5.\nFinal answer: 5"),
-                problem=trained,
-                chosen=right,
-                rejected=wrong,
-            ),
+        sampled=Sampled(
+            finishes={"stop": 70, "length": 8, "error": 2},
+            outcomes={"correct": 30, "wrong": 40, "unparsed": 8, "error": 2},
+            families={"chart": {"correct": 20, "wrong": 10}, "table": {"correct": 10, "wrong": 30, "unparsed": 8}},
+            tokens={"correct": {9: 20, 14: 10}, "wrong": {5: 40}},
+            solved={(8, 0): 4, (8, 4): 4, (6, 6): 1, (0, 0): 1},
+        ),
+        paired=Paired(
+            kinds={"correctness": 50, "format": 5},
+            problems=8,
+            tokens={"chosen": {9: 30, 14: 25}, "rejected": {5: 55}},
+            gaps={-3: 5, 4: 50},
+        ),
+        gallery=Gallery(
+            pairs=[pair_case(make_pair(trained, *texts), trained, right, wrong, (9, 7), pictures[trained.id])],
+            items=[
+                item_case(asked, "cot", "world", wrong_first, right_then, pictures[asked.id]),
+                item_case(asked, "direct", "world", right_then, wrong_first, pictures[asked.id]),
+            ],
+            pictures=album.pictures,
         ),
         changes=(
             Changes(
+                benchmark="world",
                 style="cot",
                 before="base",
                 after="mpo",
-                both_right=170,
-                both_wrong=190,
-                fixed=220,
-                broken=10,
-                left_out=10,
-                shown_fixed=(Change(problem=asked, before=before, after=after),),
-                shown_broken=(Change(problem=asked, before=after, after=before),),
+                comparison=compare(
+                    {str(n): n < 180 for n in range(590)}, {str(n): n < 170 or n >= 370 for n in range(600)}
+                ),
+                kinds={"fixed": 220, "broken": 10, "both right": 170, "both wrong": 190, "no outcome": 10},
             ),
         ),
         logs={"mpo": log, "sft": log[:4]},

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from mixpref.errors import MixprefError
-from mixpref.records import PreferencePair, Score
-from mixpref.reporting.gather import Findings, _quotas, curve, gather, read_log, read_scores
+from mixpref.records import Score
+from mixpref.reporting.gather import Findings, curve, gather, read_log, read_scores
 from mixpref.rundir import Run
 
 
-def test_everything_is_counted(made_run: Run) -> None:
+def test_everything_is_gathered(made_run: Run) -> None:
     found = gather(made_run)
-    assert (found.train, found.held_out, found.seed) == (12, 10, 3)
-    assert found.finishes == {"stop": 45, "length": 3}
-    assert found.outcomes == {"correct": 12, "wrong": 21, "unparsed": 14, "error": 1}
-    assert sum(found.outcomes.values()) == sum(found.finishes.values()) == 48
-    # Of 4 samples a problem the first is right, the second wrong; problem 3 has one error.
-    assert found.solved == {(4, 1): 11, (3, 1): 1}
-    assert found.pairs == {"correctness": 24, "format": 4}
-    assert found.paired == 12
+    assert (found.train, found.held_out, found.seed, found.name) == (12, 10, 3, "small")
+    assert found.path == str(made_run.path)
+    assert (found.all_pairs, found.all_items) == (28, 20)
+    assert (len(found.gallery.pairs), len(found.gallery.items)) == (28, 20)
+    assert sum(found.sampled.finishes.values()) == 48
+    assert [(each.benchmark, each.style) for each in found.changes] == [("world", "cot"), ("world", "direct")]
     assert [row.line for row in found.rejected] == [7, 9]
     assert found.unused == 5
     assert list(found.logs) == ["mpo"]
@@ -36,69 +33,8 @@ def test_everything_is_counted(made_run: Run) -> None:
 
 def test_an_empty_run_has_findings(empty_run: Run) -> None:
     found = gather(empty_run)
-    assert (found.train, found.held_out, found.scores, found.gallery, found.changes) == (None, None, (), (), ())
-    assert found.solved == {}
-
-
-def test_the_gallery_shows_each_problem_once_for_a_kind_with_its_verdicts(made_run: Run) -> None:
-    found = gather(made_run, pairs=8)
-    assert len(found.gallery) == 8
-    assert Counter(shown.pair.why for shown in found.gallery) == {"correctness": 5, "format": 3}
-    assert len({(shown.pair.why, shown.pair.problem_id) for shown in found.gallery}) == 8
-    for shown in found.gallery:
-        assert shown.problem is not None
-        assert shown.problem.id == shown.pair.problem_id
-        assert shown.chosen is not None
-        assert shown.chosen.outcome == "correct"
-        assert shown.rejected is not None
-
-
-def test_the_sample_is_the_same_every_time_and_another_with_another_seed(
-    made_run: Run, make_run: Callable[..., Run]
-) -> None:
-    def shown(run: Run) -> list[PreferencePair]:
-        return [each.pair for each in gather(run, pairs=6).gallery]
-
-    assert shown(made_run) == shown(made_run)
-    assert shown(made_run) != shown(make_run(seed=4))
-
-
-def test_a_problem_that_is_gone_does_not_hide_its_pair(made_run: Run) -> None:
-    made_run.problems("train").discard()
-    made_run.verdicts.discard()
-    found = gather(made_run)
-    assert found.gallery
-    assert all(each.problem is each.chosen is each.rejected is None for each in found.gallery)
-
-
-def test_fixed_and_broken_problems_add_up(made_run: Run) -> None:
-    cot, direct = gather(made_run, changes=2).changes
-    assert (cot.style, cot.before, cot.after) == ("cot", "base", "mpo")
-    # Held-out problems 0-1 right both times, 2-5 fixed, 6 broken, 7 and 9 wrong both times, 8 an error.
-    assert (cot.both_right, cot.fixed, cot.broken, cot.both_wrong, cot.left_out) == (2, 4, 1, 2, 1)
-    assert len(cot.shown_fixed) == 2
-    for change in (*cot.shown_fixed, *cot.shown_broken):
-        assert change.problem is not None
-        assert {change.problem.id} == {change.before[0].problem_id, change.after[0].problem_id}
-        assert change.before[1].response_id == change.before[0].id
-    assert {change.after[1].outcome for change in cot.shown_fixed} == {"correct"}
-    assert [change.before[1].outcome for change in cot.shown_broken] == ["correct"]
-    assert direct.style == "direct"
-    assert not direct.shown_fixed
-
-
-@pytest.mark.parametrize(
-    ("available", "total", "quotas"),
-    [
-        ({"a": 3, "b": 2}, 24, {"a": 3, "b": 2}),
-        ({"a": 1000, "b": 1000}, 24, {"a": 12, "b": 12}),
-        ({"a": 5000, "b": 2}, 24, {"a": 22, "b": 2}),
-        ({"a": 5000, "b": 100}, 24, {"a": 18, "b": 6}),
-        ({}, 24, {}),
-    ],
-)
-def test_every_kind_of_pair_is_seen(available: dict[str, int], total: int, quotas: dict[str, int]) -> None:
-    assert _quotas(available, total) == quotas
+    assert (found.train, found.held_out, found.scores, found.changes) == (None, None, (), ())
+    assert (found.all_pairs, found.all_items, found.gallery.pairs) == (0, 0, [])
 
 
 def test_a_log_may_be_torn_and_repeat_steps_after_a_resume(tmp_path: Path) -> None:
@@ -122,20 +58,31 @@ def test_scores_of_a_later_version_are_read_and_broken_ones_refused(made_run: Ru
         read_scores(made_run)
 
 
+def test_details_of_scores_come_back_as_they_were(made_run: Run, score: Callable[..., Score]) -> None:
+    asked = replace(
+        score("dpo", "cot", 3.5, "mmhal"),
+        metric="mean score",
+        scale=6.0,
+        details=(("hallucinated", 0.25),),
+        judge="j 1",
+    )
+    (made_run.scores_dir / "dpo.json").write_text(json.dumps([asdict(asked)]))
+    assert asked in read_scores(made_run)
+
+
 def test_pass_at_1_is_the_share_of_right_samples(made_run: Run) -> None:
     from mixpref.evaluation.stage import sampled_pass_at_k
     from mixpref.evaluation.statistics import pass_at_k
 
-    found = gather(made_run)
-    problems = sum(found.solved.values())
+    solved = gather(made_run).sampled.solved
+    problems = sum(solved.values())
     for k in (1, 3):
-        mine = sum(count * pass_at_k(n, right, k) for (n, right), count in found.solved.items()) / problems
+        mine = sum(count * pass_at_k(n, right, k) for (n, right), count in solved.items()) / problems
         assert mine == pytest.approx(sampled_pass_at_k(made_run, k))
 
 
 def test_findings_need_no_gallery(made_run: Run) -> None:
-    found = gather(made_run, pairs=0, changes=0)
+    found = gather(made_run, pairs=0, items=0)
     assert isinstance(found, Findings)
-    assert found.gallery == ()
-    assert found.changes[0].shown_fixed == ()
-    assert found.pairs == {"correctness": 24, "format": 4}
+    assert (found.gallery.pairs, found.gallery.items, found.gallery.pictures) == ([], [], {})
+    assert (found.all_pairs, found.all_items) == (28, 20)

@@ -8,7 +8,7 @@ import io
 import pytest
 from PIL import Image
 
-from mixpref.reporting.pictures import LARGEST, data_uri
+from mixpref.reporting.pictures import LARGEST, Album, data_uri
 
 
 def file(mode: str, size: tuple[int, int], form: str, **options: object) -> bytes:
@@ -47,3 +47,18 @@ def test_a_large_photograph_stands_upright() -> None:
 @pytest.mark.parametrize("data", [b"", b"<svg onload='alert(1)'></svg>", file("RGB", (99, 99), "JPEG")[:700]])
 def test_what_cannot_be_decoded_is_not_embedded(data: bytes) -> None:
     assert data_uri(data) is None
+
+
+def test_an_album_holds_each_picture_once() -> None:
+    one, other = (file("L", (40, size), "PNG") for size in (30, 31))
+    album = Album()
+    first = album.keys([one, b"no picture", other])
+    assert first[1] is None
+    assert album.keys([other, one]) == [first[2], first[0]]
+    assert album.pictures == {first[0]: data_uri(one), first[2]: data_uri(other)}
+
+
+def test_a_thumbnail_is_small() -> None:
+    uri = data_uri(file("RGB", (2000, 2000), "JPEG"))
+    assert uri is not None
+    assert len(uri) < 100_000

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from mixpref.records import Score
-from mixpref.reporting import plots
+from mixpref.reporting import drawing, plots
 from mixpref.reporting.plots import Curve
 
 
@@ -89,3 +89,59 @@ def test_accuracies_name_every_model() -> None:
 
 def test_columns_show_their_counts() -> None:
     assert {"1,234", "7"} <= set(texts(plots.columns("Problems", {0: 1234, 1: 7}, xlabel="correct")))
+
+
+def test_scores_on_a_scale_of_their_own_are_no_per_cent() -> None:
+    score = Score(
+        model="", benchmark="", style="cot", n=9, accuracy=3.5, low=3.2, high=3.8, unparsed=0, metric="mean", scale=6
+    )
+    drawn = plots.accuracies("Mean", [("base", [score])])
+    assert "base CoT 3.50 of 6" in drawn
+    assert not any("%" in label for label in texts(drawn))
+
+
+def test_shares_have_a_bar_a_row_and_say_their_figures() -> None:
+    rows = {"chart": {"correct": 30, "wrong": 10}, "<table>": {"wrong": 5}}
+    drawn = plots.shares("Outcomes", rows, {"correct": "good", "wrong": "bad", "error": "none"})
+    assert {"chart", "<table>", "correct", "wrong", "75", "25", "100"} <= set(texts(drawn))
+    assert "error" not in texts(drawn)
+    assert "chart: correct 30, wrong 10; &lt;table&gt;: wrong 5" in drawn
+    assert {"var(--good)", "var(--bad)"} <= set(re.findall(r"var\(--\w+\)", drawn))
+
+
+def test_a_long_name_leaves_room_for_the_plot() -> None:
+    name = "geometry problem solving with diagrams"
+    drawn = plots.shares("Outcomes", {name: {"wrong": 5}, "short": {"wrong": 1}}, {"wrong": "bad"})
+    assert "geometry problem solving with diagrams: wrong 5" in drawn
+    assert {"geometry problem solvin…", "short"} <= set(texts(drawn))
+
+
+def test_histograms_name_their_series() -> None:
+    drawn = plots.histogram("Length", {"right": {10: 3, 20: 1}, "wrong": {5: 9, 4000: 1}}, xlabel="tokens")
+    assert {"right", "wrong", "tokens"} <= set(texts(drawn))
+    assert "right: 4, median 10; wrong: 10, median 5" in drawn
+
+
+@pytest.mark.parametrize("counts", [{}, {7: 1}, {0: 5}, {1: 1, 100_000: 1}])
+def test_odd_histograms_are_drawn(counts: dict[int, int]) -> None:
+    assert svg(plots.histogram("Length", {"all": counts}, xlabel="tokens")) is not None
+
+
+def test_one_endless_response_does_not_flatten_the_rest() -> None:
+    assert plots._range([{**dict.fromkeys(range(100, 400), 5), 50_000: 1}]) == (100, 398)
+
+
+def test_gaps_are_counted_on_both_sides() -> None:
+    drawn = plots.gaps("Gap", {-3: 5, 0: 10, 4: 85}, 20, xlabel="chosen longer")
+    assert "95 of 100 at or above 0" in drawn
+    assert {"−50 %", "0", "+50 %"} <= set(texts(drawn))
+    assert svg(plots.gaps("Gap", {}, 20, xlabel="")) is not None
+
+
+def test_every_stand_in_is_a_colour_of_the_page() -> None:
+    from importlib import resources
+
+    css = resources.files("mixpref.reporting").joinpath("templates", "report.css").read_text()
+    for variable in drawing._VARIABLES.values():
+        # Once for the light theme, once for the dark one.
+        assert css.count(f"{variable}:") == 2

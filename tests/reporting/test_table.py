@@ -8,7 +8,18 @@ import pytest
 from rich.console import Console
 
 from mixpref.records import Score
-from mixpref.reporting.table import interval, overall, overlap, percent, points, rows, score_table
+from mixpref.reporting.table import (
+    difference,
+    interval,
+    ordered,
+    overall,
+    overlap,
+    percent,
+    points,
+    rows,
+    score_table,
+    shown,
+)
 
 
 def score(model: str, style: str, accuracy: float, benchmark: str = "world", **more: float) -> Score:
@@ -80,3 +91,20 @@ def test_numbers() -> None:
     assert overlap(score("base", "cot", 0.5), score("mpo", "cot", 0.57))
     assert not overlap(score("base", "cot", 0.5), score("mpo", "cot", 0.59))
     assert overlap(score("mpo", "cot", 0.5), score("base", "cot", 0.41, high=0.47))
+
+
+def test_figures_on_a_scale_of_their_own() -> None:
+    before = score("base", "cot", 3.3, low=3.0, high=3.6, scale=6)
+    after = score("mpo", "cot", 3.524, low=3.1, high=3.9, scale=6)
+    assert (shown(after), interval(after), difference(after, before)) == ("3.52 of 6", "3.10–3.90", "+0.22")
+    assert difference(before, after) == "−0.22"
+    assert difference(before, before) == "0.00"
+    assert "3.52 of 6 [3.10, 3.90]" in printed([after])
+    assert (shown(score("base", "cot", 0.5)), difference(score("base", "cot", 0.5), score("base", "cot", 0.4))) == (
+        "50.0 %",
+        "+10.0",
+    )
+
+
+def test_models_are_in_the_order_of_the_loop() -> None:
+    assert ordered(["zeta", "mpo", "alpha", "base", "mpo"]) == ["base", "mpo", "alpha", "zeta"]

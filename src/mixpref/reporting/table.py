@@ -42,13 +42,18 @@ def rows(scores: Iterable[Score]) -> list[Row]:
     return [
         Row(benchmark=benchmark, model=model, direct=models[model].get("direct"), cot=models[model].get("cot"))
         for benchmark, models in found.items()
-        for model in sorted(models, key=_rank)
+        for model in ordered(models)
     ]
 
 
 def overall(scores: Iterable[Score]) -> list[Score]:
     """The scores of whole benchmarks, without those of their families (`world/chart`)."""
     return [score for score in scores if "/" not in score.benchmark]
+
+
+def ordered(models: Iterable[str]) -> list[str]:
+    """Each model once: in the order of `ROLES`, others by name behind them."""
+    return sorted(set(models), key=_rank)
 
 
 def _rank(model: str) -> tuple[int, str]:
@@ -67,9 +72,32 @@ def points(difference: float) -> str:
     return f"{rounded:+.1f}".replace("-", "−") if rounded else "0.0"
 
 
+def number(score: Score) -> str:
+    """The figure without its unit: per cent of a share, else a number on the benchmark's scale."""
+    return _on_scale(score.accuracy, score)
+
+
+def shown(score: Score) -> str:
+    """The figure as people read it: 65.0 %, or 3.52 of 6."""
+    return f"{number(score)} %" if score.scale == 1 else f"{number(score)} of {score.scale:g}"
+
+
 def interval(score: Score) -> str:
-    """The ends of the 95 % interval in per cent."""
-    return f"{percent(score.low)}–{percent(score.high)}"
+    """The ends of the 95 % interval, in the unit of `number`."""
+    return f"{_on_scale(score.low, score)}–{_on_scale(score.high, score)}"
+
+
+def difference(now: Score, before: Score) -> str:
+    """From one figure to another of the same metric, with its sign, in the unit of `number`."""
+    change = now.accuracy - before.accuracy
+    if now.scale == 1:
+        return points(change)
+    rounded = round(change, 2) or 0.0
+    return f"{rounded:+.2f}".replace("-", "−") if rounded else "0.00"
+
+
+def _on_scale(value: float, score: Score) -> str:
+    return percent(value) if score.scale == 1 else f"{value:.2f}"
 
 
 def overlap(one: Score, other: Score) -> bool:
@@ -80,7 +108,8 @@ def overlap(one: Score, other: Score) -> bool:
 def score_table(scores: Sequence[Score], families: bool = False) -> Table:
     """The table for the terminal, 80 columns wide at most for short names.
 
-    Accuracy in per cent with its 95 % interval; last the share of responses without a readable answer, Direct / CoT.
+    Accuracy in per cent, or another figure as a number, with its 95 % interval; last the share of responses without a
+    readable answer, Direct / CoT.
     `families` adds the rows of each benchmark's families.
     """
     from rich.box import SIMPLE
@@ -123,7 +152,8 @@ def _size(shown: Iterable[Row]) -> str:
 def _cell(score: Score | None) -> str:
     if score is None or not score.n:
         return NOTHING
-    return f"{percent(score.accuracy)} [{percent(score.low)}, {percent(score.high)}]"
+    figure = number(score) if score.scale == 1 else shown(score)
+    return f"{figure} [{_on_scale(score.low, score)}, {_on_scale(score.high, score)}]"
 
 
 def _share(score: Score | None) -> str:

@@ -217,6 +217,7 @@ class Judge:
             f"{_short(rating.reason, _REASON)} [{rating.score:g} of {rubric.low:g} to {rubric.high:g}{against}; "
             f"rubric {rubric.name} version {rubric.version}; judge {self.model}]",
             score=rubric.share(rating),
+            scores=(rating.score,) if rating.reference is None else (rating.score, rating.reference),
         )
 
     def _cached(self, key: str) -> Rating | None:

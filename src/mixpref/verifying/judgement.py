@@ -18,6 +18,8 @@ class Judgement:
     """The answer in the form in which it was compared; empty where the rule found nothing to compare."""
     score: float | None = None
     """Of a metric with degrees, in 0..1; None: 1 for a correct answer, 0 for any other."""
+    scores: tuple[float, ...] = ()
+    """Of a judge, on its rubric's own scale: the response's score, then the reference's where it compares."""
 
 
 @dataclass(frozen=True)

@@ -178,4 +178,5 @@ def _verdict(answer: str, rule: str, judgement: Judgement) -> Verdict:
         rule=rule,
         detail=judgement.detail,
         score=score,
+        scores=judgement.scores,
     )
