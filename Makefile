@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= runs/demo
 
-.PHONY: venv demo test test-all test-vllm check bench bench-step bench-verify bench-pairs bench-mmpr wheel clean
+.PHONY: venv demo test test-all test-vllm browser check bench bench-step bench-verify bench-pairs bench-evaluation bench-mmpr wheel clean
 
 venv: .venv/ready
 
@@ -32,6 +32,10 @@ test-vllm: venv
 	PYTHON=$(PYTHON) sh tests/engines/vllm_setup.sh
 	$(BIN)/python -m pytest -m vllm tests/engines/test_vllm.py
 
+# Debian's Chromium, in which the tests look at the page; needs root. Without it they are skipped.
+browser:
+	command -v chromium > /dev/null || (apt-get update -qq && apt-get install -qq -y chromium > /dev/null)
+
 check: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -59,6 +63,10 @@ bench-pairs: venv
 	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.adaptive
 	$(BIN)/python -m benchmarks.dropout
+
+# What evaluating costs beside generating.
+bench-evaluation: venv
+	$(BIN)/python -m benchmarks.evaluation
 
 # A million rows of MMPR against datasets.
 bench-mmpr: .venv/peers

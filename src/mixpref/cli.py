@@ -377,11 +377,16 @@ def _audit(run: Run, labels: Path | None, show: int) -> None:
 
 
 def _show_scores(run: Run) -> None:
-    """Print the table of all models evaluated so far to stdout."""
+    """Print the table of all models evaluated so far to stdout, and the first against the second, item by item."""
+    from mixpref.reporting.changes import changes
     from mixpref.reporting.gather import read_scores
+    from mixpref.reporting.headline import compared
     from mixpref.reporting.table import score_table
 
-    _stdout().print(score_table(read_scores(run)))
+    console = _stdout()
+    console.print(score_table(read_scores(run)))
+    for each in changes(run)[0]:
+        console.print(compared(each), highlight=False, markup=False, soft_wrap=True)
 
 
 def _stdout() -> Console:

@@ -182,3 +182,16 @@ def test_words_that_announce_a_box_are_no_reasoning_wherever_they_stand(dots, wo
     assert extract(f"{'.' * dots}{bare}\\boxed{{4}}", "boxed").answer is None
     assert extract(f"{'.' * dots}{bare}so \\boxed{{4}}", "boxed").answer == "4"
     assert extract(f"{bare}{'.' * dots}two {bare}\\boxed{{4}}", "boxed").answer == "4"
+
+
+@pytest.mark.parametrize("style", ["en", "boxed", "r1"])
+def test_an_open_answer_may_have_many_lines(style):
+    said = "It is a list:\n- one\n- two"
+    text = {
+        "en": f"I look at it.\nFinal answer: {said}",
+        "boxed": f"I look at it.\nAnswer: \\boxed{{{said}}}",
+        "r1": f"<think>I look at it.</think>\n\\boxed{{{said}}}",
+    }[style]
+    assert extract(text, style).answer is None
+    assert extract(text, style, lines=True).answer == said
+    assert extract(text.replace(said, " "), style, lines=True).answer is None

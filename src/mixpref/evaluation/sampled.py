@@ -46,7 +46,7 @@ def measure_samples(run: Run, role: str, asked: QuestionSet, engine: Lazy, judge
     style = asked.prompt_style("cot", settings.cot_style)
     if style is None:
         return []
-    name = asked.name if asked.benchmark else ""
+    name = asked.benchmark.name if asked.benchmark else ""
     path = run.scores_dir / "items" / (f"{role}-sampled-{name}" if name else f"{role}-sampled")
     responses, verdicts = Artifact(path / "responses", Response), Artifact(path / "verdicts", Verdict)
     rewards = Artifact(path / "rewards", Reward)

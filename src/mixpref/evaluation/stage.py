@@ -135,7 +135,7 @@ def _measure(run: Run, role: str, asked: QuestionSet, problems: dict[str, Proble
         label = f"{style} {asked.name}" if benchmark else style
         longest = benchmark.max_new_tokens if benchmark and style == "direct" else None
         sampling = Sampling(temperature=0, max_new_tokens=max(longest or 0, settings.max_new_tokens))
-        responses, verdicts = items(run, role, style, asked.name if benchmark else "")
+        responses, verdicts = items(run, role, style, benchmark.name if benchmark else "")
         answer(run, asked, responses, engine, sampling, role=role, style=prompt_style, label=label)
         judge = _judge(run, asked, problems, responses, verdicts, f"judge {role} {label}")
         found += scores(role, style, asked, problems, judged(responses, verdicts), judge=judge)

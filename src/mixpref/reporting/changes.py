@@ -6,7 +6,7 @@ A held-out problem is an item of its own; rows of a benchmark that ask the same 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from mixpref.evaluation.benchmark import Item
 from mixpref.evaluation.comparison import Comparison, compare
 from mixpref.records import Outcome, Problem, Response, Verdict
 from mixpref.reporting.cases import item_kind
+from mixpref.rundir import further_roles
 from mixpref.store import Artifact
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def sets(run: Run) -> list[Asked]:
         name = path.parent.name
         found.append(
             Asked(
-                name=f"{name}-benchmark" if name == own else name,
+                name=f"{name}-benchmark" if name == own and found[0].problems.path.exists() else name,
                 folder=f"-{name}",
                 problems=Artifact(path, Problem),
                 items=Artifact(path.parent / "items", Item),
@@ -89,16 +90,16 @@ def sets(run: Run) -> list[Asked]:
 def changes(run: Run) -> tuple[list[Changes], list[Found]]:
     """The comparisons, chain of thought first, and the problems that they are of. What was not evaluated is left out.
 
+    The trained model against the one before; where there are no such two, the first two of `evaluation.models`.
     Raises MixprefError where verdicts are on other responses.
     """
     compared: list[Changes] = []
     found: list[Found] = []
+    further = further_roles(run)
     for asked in sets(run):
         for style in ("cot", "direct"):
-            before = _outcomes(asked.answers(run, "base", style))
-            role, after = next(
-                ((role, seen) for role in TRAINED if (seen := _outcomes(asked.answers(run, role, style)))), ("", {})
-            )
+            first, before = _first(run, asked, style, ("base", *further))
+            role, after = _first(run, asked, style, (*TRAINED, *(role for role in further if role != first)))
             if not before or not after:
                 continue
             kinds = {
@@ -110,14 +111,14 @@ def changes(run: Run) -> tuple[list[Changes], list[Found]]:
                 Changes(
                     benchmark=asked.name,
                     style=style,
-                    before="base",
+                    before=first,
                     after=role,
                     comparison=_compare(asked, before, after, run.recipe.seed),
                     kinds=counts,
                 )
             )
             found += (
-                Found(asked=asked, style=style, before="base", after=role, problem_id=problem_id, kind=kind)
+                Found(asked=asked, style=style, before=first, after=role, problem_id=problem_id, kind=kind)
                 for problem_id, kind in kinds.items()
             )
     return compared, found
@@ -131,6 +132,12 @@ def families(asked: Asked) -> dict[str, str]:
         if groups and problem_id and not found.get(problem_id):
             found[problem_id] = groups[0]
     return found
+
+
+def _first(run: Run, asked: Asked, style: str, roles: Iterable[str]) -> tuple[str, dict[str, Verdict]]:
+    """The first of the roles that was measured, and its outcomes."""
+    seen = ((role, _outcomes(asked.answers(run, role, style))) for role in roles)
+    return next((each for each in seen if each[1]), ("", {}))
 
 
 def _outcomes(answers: tuple[Artifact[Response], Artifact[Verdict]]) -> dict[str, Verdict]:

@@ -16,6 +16,10 @@ def headline(findings: Findings) -> tuple[str, list[str]]:
     models = {row.model: row for row in found if row.benchmark == found[0].benchmark}
     after = next((models[role] for role in TRAINED if role in models), None)
     before = models.get("base")
+    for each in findings.changes:
+        # Of models that were all made elsewhere, the two that were compared.
+        if found and each.benchmark == found[0].benchmark and not (before and after):
+            before, after = models.get(each.before), models.get(each.after)
     if after is None or before is None:
         only = after or before or next(iter(models.values()), None)
         if only is None:
@@ -35,10 +39,28 @@ def headline(findings: Findings) -> tuple[str, list[str]]:
     ]
     lines += [_paired(each) for each in findings.changes if (each.benchmark, each.style) == (two.benchmark, style)]
     gaps = [_gap(row) for row in (before, after)]
-    if None not in gaps:
+    trained = before.model == "base" and after.model in TRAINED
+    if None not in gaps and trained:
         lines.append(f"Before training, chain of thought was {gaps[0]} the direct answer; after it, it is {gaps[1]}.")
-    lines.append(f"Without a readable answer: {percent(one.unparsed)} % before, {percent(two.unparsed)} % after.")
-    return f"{SPOKEN[style].capitalize()}: {shown(one)} → {shown(two)}", lines
+    elif None not in gaps:
+        names = before.model, after.model
+        said = "; ".join(f"of {name}, it is {gap}" for name, gap in zip(names, gaps, strict=True))
+        lines.append(f"Chain of thought against the direct answer: {said}.")
+    places = ("before", "after") if trained else (f"of {before.model}", f"of {after.model}")
+    unread = ", ".join(f"{percent(each.unparsed)} % {place}" for each, place in zip((one, two), places, strict=True))
+    lines.append(f"Without a readable answer: {unread}.")
+    arrow = "→" if trained else "against"
+    return f"{SPOKEN[style].capitalize()}: {shown(one)} {arrow} {shown(two)}", lines
+
+
+def compared(changes: Changes) -> str:
+    """One model against another on the same items, as a line for the terminal."""
+    found = changes.comparison
+    return (
+        f"{changes.after} against {changes.before} on {changes.benchmark}, {STYLES[changes.style]}: "
+        f"{points(found.difference)} points ({points(found.low)} to {points(found.high)}, McNemar's p "
+        f"{probability(found.p)}); {found.fixed:,} fixed, {found.broken:,} broken of {found.n:,}"
+    )
 
 
 def facts(findings: Findings) -> list[tuple[str, str]]:

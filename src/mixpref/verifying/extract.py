@@ -43,9 +43,10 @@ _OPEN, _CLOSE = "<think>", "</think>"
 _FRAME = re.compile(r"`{3}\w{0,20}|\${2}|\\[\[\]]|-{3,}|\*{2,}")
 
 
-def extract(text: str, style: str | None = None) -> Extraction:
+def extract(text: str, style: str | None = None, *, lines: bool = False) -> Extraction:
     """The answer that `text` states in the form of prompt style `style`; None is `any`.
 
+    lines: after a trigger or in a box, an answer may have many lines: open ones do, and what reads them is no pattern.
     Time is linear in the text's length. Raises ValueError for a style that is not in STYLES.
     """
     style = form(style)
@@ -58,9 +59,9 @@ def extract(text: str, style: str | None = None) -> Extraction:
         if not _has_words(thoughts.replace(_OPEN, "")):
             return Extraction(None, "no reasoning within the thoughts")
     if style in _TRIGGERS:
-        return _after_trigger(thoughts, said, style)
+        return _after_trigger(thoughts, said, style, lines)
     if style in ("boxed", "r1"):
-        return _in_box(thoughts, said)
+        return _in_box(thoughts, said, lines)
     if style == "any":
         return stated(said)
     return one_line(said.strip().removesuffix("."), "the response")
@@ -77,7 +78,7 @@ def form(style: str | None) -> str:
     return style
 
 
-def _after_trigger(thoughts: str, said: str, style: str) -> Extraction:
+def _after_trigger(thoughts: str, said: str, style: str, many: bool) -> Extraction:
     name = _NAMES[style]
     triggers = list(_TRIGGERS[style].finditer(said))
     if not triggers:
@@ -91,10 +92,10 @@ def _after_trigger(thoughts: str, said: str, style: str) -> Extraction:
         lines.pop()
     while lines and _FRAME.fullmatch(lines[0].strip()):
         lines.pop(0)
-    return one_line("\n".join(lines), "the answer")
+    return _answer("\n".join(lines), "the answer", many)
 
 
-def _in_box(thoughts: str, said: str) -> Extraction:
+def _in_box(thoughts: str, said: str, many: bool) -> Extraction:
     boxes = list(BOX.finditer(said))
     if not boxes:
         return Extraction(None, "no \\boxed{}")
@@ -105,7 +106,13 @@ def _in_box(thoughts: str, said: str) -> Extraction:
     content = braced(said, boxes[-1].end())
     if content is None:
         return Extraction(None, "\\boxed{ is never closed")
-    return one_line(content, "the boxed answer")
+    return _answer(content, "the boxed answer", many)
+
+
+def _answer(answer: str, what: str, many: bool) -> Extraction:
+    if many and answer.strip():
+        return Extraction(answer.strip())
+    return one_line(answer, what)
 
 
 def _reasons(before: str) -> bool:

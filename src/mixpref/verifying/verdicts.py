@@ -88,7 +88,7 @@ def _window(items: Sequence[Item], judge: Judge | None, pool: Pool | None) -> li
     places: list[tuple[int, _Pending]] = []
     for problem, text, style in items:
         rule = _rule(problem, judge)
-        found = extract(text, style)
+        found = extract(text, style, lines=rule == JUDGED)
         if rule == JUDGED and form(style) not in ("en", "zh", "boxed", "r1"):
             # An open answer may be longer than a line; what reads it is no pattern.
             found = replace(found, answer=text.strip() or None, reason="the response is empty")
