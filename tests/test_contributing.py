@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from mixpref import recipe as recipes
 from mixpref.errors import MixprefError
@@ -64,6 +66,22 @@ def test_the_rule(monkeypatch: pytest.MonkeyPatch, answer: str, outcome: str) ->
     monkeypatch.setitem(rules.RULES, "items", module("rule").items)
     problem = Problem(question="Which colours are there?", answer="red, blue", rule="items")
     assert verify(problem, f"I look.\nFinal answer: {answer}").outcome == outcome
+
+
+def test_the_benchmark_file(tmp_path: Path) -> None:
+    (benchmark,) = module("benchmark file").BENCHMARKS
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    lines = [
+        {"id": f"r{n}", "question": f"What is it, {n}?", "answer": "a cube", "picture": name, "topic": "shapes"}
+        for n, name in enumerate(("a.png", "missing.png"))
+    ]
+    (tmp_path / "test.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (problem, item), (none, fault) = benchmark.load(tmp_path)
+    assert (item.key, item.groups, problem.family) == ("r0", ("topic: shapes",), "shapes")
+    assert none is None
+    assert "does not exist" in fault.fault
+    with pytest.raises(MixprefError, match=r"holds no test\.jsonl"):
+        next(benchmark.load(tmp_path / ".."))
 
 
 def test_the_benchmark() -> None:
