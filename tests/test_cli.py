@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from evaluation.made import Counting, made
 from scripted import ScriptedEngine
 
 from mixpref import recipe
@@ -247,3 +248,57 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
     done = subprocess.run([sys.executable, "-m", "mixpref.cli", "--help"], stdout=write, stderr=subprocess.PIPE)
     os.close(write)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.fixture
+def sums(monkeypatch: pytest.MonkeyPatch) -> Counting:
+    """A benchmark made for tests in place of all others, and an engine that is asked its questions."""
+    engine = Counting()
+    monkeypatch.setattr("mixpref.evaluation.benchmarks.benchmark", lambda name: made(name=name))
+    monkeypatch.setattr("mixpref.evaluation.sets.benchmark", lambda name: made(name=name))
+    monkeypatch.setattr("mixpref.evaluation.stage._engine", lambda run: engine)
+    Path("data/m3cot").mkdir(parents=True)
+    Path("other-model").mkdir()
+    Path("other-model/config.json").write_text("{}")
+    return engine
+
+
+def test_any_models_are_measured_on_benchmarks_without_a_recipe(
+    capsys: pytest.CaptureFixture[str], sums: Counting
+) -> None:
+    arguments = ["evaluate", "--benchmarks", "m3cot", "--model", "some-model", "--model", "other-model"]
+    arguments += ["--evaluation.data", "data", "--output", "runs/two"]
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    for model in ("some-model", "other-model"):
+        assert {row["model"] for row in json.loads(Path(f"runs/two/scores/{model}.json").read_text())} == {model}
+    assert "other-model against some-model on m3cot, CoT: 0.0 points" in out
+    assert Path("runs/two/report.html").exists()
+    asked = len(sums.asked)
+    # What is in the directory is not asked again, and another model may join.
+    assert main(arguments) == 0
+    assert len(sums.asked) == asked
+    assert [Path(model).name for model in sums.models] == ["some-model", "other-model"]
+    Path("third").mkdir()
+    Path("third/config.json").write_text("{}")
+    assert main([*arguments, "--model", "./third"]) == 0
+    assert len(sums.asked) == asked * 3 // 2
+
+
+def test_mistakes_of_an_evaluation_without_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, "evaluate", "--benchmarks", "mathvisto") == (
+        "there is no benchmark 'mathvisto'; did you mean mathvista?"
+    )
+    said = refused(capsys, "evaluate", "--benchmarks", "gsm8k", "--model", "some-model", "--evaluation.data", "d")
+    assert said.startswith("GSM8K")
+    assert "get it by:\n  hf download openai/gsm8k" in said
+    said = refused(capsys, "evaluate", "--benchmarks", "mmhal", "--model", "some-model")
+    assert "is scored by a judge: name the model that judges as --evaluation.judge" in said
+    said = refused(capsys, "evaluate", "--benchmarks", "world", "--model", "./nowhere")
+    assert "there is no model directory ./nowhere" in said
+    said = refused(capsys, "evaluate", "--benchmarks", "world", "--model", "a/b", "--model", "a-b")
+    assert "are not all told apart by their names" in said
+
+
+def test_only_runs_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, "report", "runs/a", "runs/b") == "there is no run in runs/a; name run directories to compare"

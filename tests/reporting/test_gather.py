@@ -13,6 +13,7 @@ from mixpref.errors import MixprefError
 from mixpref.records import Score
 from mixpref.reporting.gather import Findings, curve, gather, read_log, read_scores
 from mixpref.rundir import Run
+from mixpref.settings import EvaluationRecipe
 
 
 def test_everything_is_gathered(made_run: Run) -> None:
@@ -86,3 +87,12 @@ def test_findings_need_no_gallery(made_run: Run) -> None:
     assert isinstance(found, Findings)
     assert (found.gallery.pairs, found.gallery.items, found.gallery.pictures) == ([], [], {})
     assert (found.all_pairs, found.all_items) == (28, 20)
+
+
+def test_the_command_that_made_the_scores(made_run: Run) -> None:
+    assert gather(made_run).measured.startswith(f"mixpref evaluate {made_run.path} --roles base")
+    evaluation = EvaluationRecipe(held_out=False, benchmarks=("pope", "mmlu"), models=("some/model", "a b"))
+    foreign = Run(made_run.path, replace(made_run.recipe, evaluation=evaluation))
+    assert gather(foreign).measured == (
+        f"mixpref evaluate --benchmarks pope,mmlu --model some/model --model 'a b' --output {made_run.path}"
+    )

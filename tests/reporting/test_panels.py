@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from mixpref.records import Score
 from mixpref.reporting.gather import Findings
-from mixpref.reporting.panels import FAMILIES, PANELS, bars, pairing_plots, sampling_plots, training_plots
+from mixpref.reporting.panels import (
+    FAMILIES,
+    PANELS,
+    bars,
+    pairing_plots,
+    samples_plots,
+    sampling_plots,
+    training_plots,
+)
 from mixpref.reporting.sampled import Paired, Sampled
 
 
@@ -59,3 +68,27 @@ def test_what_the_trainer_logs_is_what_is_drawn() -> None:
 
     drawn = {key for _, lines, _ in PANELS for key, _ in lines}
     assert drawn == {*MEANS, "delta", "grad_norm", "learning_rate"}
+
+
+def test_samples_have_a_plot_for_each_model_with_a_line_for_each_choice() -> None:
+    def score(model: str, metric: str, accuracy: float) -> Score:
+        return Score(
+            model=model,
+            metric=metric,
+            benchmark="world",
+            style="cot",
+            n=9,
+            accuracy=accuracy,
+            low=0,
+            high=1,
+            unparsed=0,
+        )
+
+    found = [score("mpo", f"{name}{k}", 0.5) for name in ("pass@", "majority@", "best-of-") for k in (1, 2)]
+    drawn = samples_plots([*found, score("base", "pass@1", 0.25), score("base", "pass@2", 0.5)])
+    assert len(drawn) == 2
+    assert "mpo on" in drawn[0]
+    for line in ("pass", "majority", "best of k by its own reward"):
+        assert line in drawn[0]
+    assert "pass runs from 25.0 % to 50.0 %" in drawn[1]
+    assert samples_plots([]) == []

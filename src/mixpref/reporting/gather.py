@@ -7,6 +7,7 @@ compares the models item by item, `gallery.py` draws the cases to look at; artif
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -38,6 +39,10 @@ class Findings:
     """The recipe's YAML text."""
     seed: int = 0
     scores: tuple[Score, ...] = ()
+    samples: tuple[Score, ...] = ()
+    """pass@k, majority@k and best-of-k of several samples an item."""
+    measured: str = "mixpref evaluate RUN"
+    """The command that made the scores."""
     train: int | None = None
     """Training problems, None before the problems are loaded."""
     held_out: int | None = None
@@ -78,6 +83,8 @@ def gather(run: Run, *, pairs: int = PAIRS, items: int = ITEMS) -> Findings:
         recipe=recipe.read_text(encoding="utf-8") if recipe.exists() else "",
         seed=run.recipe.seed,
         scores=tuple(read_scores(run)),
+        samples=tuple(read_scores(run, "sampled")),
+        measured=_measured(run),
         train=_length(train),
         held_out=_length(run.problems("held_out")),
         unused=_unused(train),
@@ -91,13 +98,14 @@ def gather(run: Run, *, pairs: int = PAIRS, items: int = ITEMS) -> Findings:
     )
 
 
-def read_scores(run: Run) -> list[Score]:
+def read_scores(run: Run, folder: str = "") -> list[Score]:
     """The Score records of every model evaluated so far, in the order base, sft, dpo, mpo, others.
 
+    folder: `sampled`, for those of several samples an item.
     Raises MixprefError for a score file that is not a JSON list of Score records.
     """
     scores: list[Score] = []
-    for file in sorted(run.scores_dir.glob("*.json")):
+    for file in sorted((run.scores_dir / folder).glob("*.json")):
         try:
             scores += map(_score, json.loads(file.read_text(encoding="utf-8")))
         except (ValueError, TypeError, KeyError) as mistake:
@@ -137,6 +145,17 @@ def curve(log: Iterable[Mapping[str, Any]], key: str) -> list[tuple[float, float
         for entry in log
         if isinstance(value := entry.get(key), int | float) and not isinstance(value, bool)
     ]
+
+
+def _measured(run: Run) -> str:
+    settings = run.recipe.evaluation
+    path = shlex.quote(str(run.path))
+    benchmarks = f" --benchmarks {','.join(settings.benchmarks)}" if settings.benchmarks else ""
+    if not settings.held_out:
+        models = "".join(f" --model {shlex.quote(model)}" for model in settings.models)
+        return f"mixpref evaluate{benchmarks}{models} --output {path}"
+    roles = [role for role in ROLES if (run.scores_dir / f"{role}.json").exists()]
+    return f"mixpref evaluate {path} --roles {' '.join(roles or ('base', 'mpo'))}{benchmarks}"
 
 
 def _length(artifact: Artifact) -> int | None:

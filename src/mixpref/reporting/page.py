@@ -18,9 +18,9 @@ from typing import Any
 from mixpref.reporting.cases import printable
 from mixpref.reporting.gather import Findings
 from mixpref.reporting.headline import facts, headline, probability
-from mixpref.reporting.panels import bars, pairing_plots, sampling_plots, training_plots
+from mixpref.reporting.panels import bars, pairing_plots, samples_plots, sampling_plots, training_plots
 from mixpref.reporting.scoreboard import board, capital, sections, title_of
-from mixpref.reporting.table import NOTHING, STYLES, difference, interval, number, ordered, percent, points
+from mixpref.reporting.table import NOTHING, STYLES, difference, interval, number, percent, points
 
 _ROLES = {
     "base": "before training",
@@ -86,13 +86,12 @@ def script() -> str:
 def commands(findings: Findings) -> dict[str, str]:
     """The command behind each part of the page."""
     run = shlex.quote(findings.path)
-    roles = " ".join(ordered(score.model for score in findings.scores)) or "base mpo"
     stages = ("sample", "verify", "pair", "report", "view")
     trained = {role: f"mixpref train {run}" + ("" if role == "mpo" else f" --role {role}") for role in findings.logs}
     return {
         **{stage: f"mixpref {stage} {run}" for stage in stages},
         **{f"train {role}": command for role, command in trained.items()},
-        "evaluate": f"mixpref evaluate {run} --roles {roles}",
+        "evaluate": findings.measured,
     }
 
 
@@ -117,6 +116,7 @@ def _context(findings: Findings, markup: type, served: bool) -> dict[str, Any]:
         "training": {role: [markup(plot) for plot in training_plots(log)] for role, log in findings.logs.items()},
         "steps": {role: log[-1]["step"] for role, log in findings.logs.items()},
         "bars": bars(findings),
+        "samples_plots": [markup(plot) for plot in samples_plots(findings.samples)],
         "sampling_plots": [markup(plot) for plot in sampling_plots(findings.sampled)],
         "pairing_plots": [markup(plot) for plot in pairing_plots(findings.paired)],
         "kinds": [(why, _WHYS.get(why, ""), count) for why, count in findings.paired.kinds.items()],

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mixpref.evaluation.statistics import pass_at_k
+from mixpref.records import Score
 from mixpref.reporting import plots
 from mixpref.reporting.gather import Findings, curve
 from mixpref.reporting.sampled import BINS, Paired, Sampled
+from mixpref.reporting.scoreboard import title_of
 
 TONES = {"correct": "good", "wrong": "bad", "unparsed": "odd", "error": "none"}
 FAMILIES = 16
@@ -91,6 +93,21 @@ def sampling_plots(sampled: Sampled) -> list[str]:
         drawn.append(plots.shares("Outcomes by family", families, TONES))
     if sampled.tokens:
         drawn.append(plots.histogram("Length of right and wrong responses", sampled.tokens, xlabel="tokens"))
+    return drawn
+
+
+def samples_plots(scores: Sequence[Score]) -> list[str]:
+    """What k samples an item are worth, one plot a benchmark and model: any right one, the majority, the best one."""
+    drawn = []
+    for benchmark, model in dict.fromkeys((score.benchmark, score.model) for score in scores):
+        found: dict[str, list[tuple[float, float]]] = {}
+        for score in scores:
+            name, _, k = score.metric.replace("best-of-", "best of k by its own reward@").partition("@")
+            if (score.benchmark, score.model) == (benchmark, model):
+                found.setdefault(name, []).append((int(k), score.accuracy))
+        lines = [plots.Curve(name=name, points=points) for name, points in found.items()]
+        title = f"{model} on {title_of(benchmark)}: k samples a problem"
+        drawn.append(plots.curves(title, lines, xlabel="k", share=True, dots=True))
     return drawn
 
 
