@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -254,6 +255,8 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
 def sums(monkeypatch: pytest.MonkeyPatch) -> Counting:
     """A benchmark made for tests in place of all others, and an engine that is asked its questions."""
     engine = Counting()
+    # Imported first, so that it does not take the made one for good.
+    import_module("mixpref.evaluation.sets")
     monkeypatch.setattr("mixpref.evaluation.benchmarks.benchmark", lambda name: made(name=name))
     monkeypatch.setattr("mixpref.evaluation.sets.benchmark", lambda name: made(name=name))
     monkeypatch.setattr("mixpref.evaluation.stage._engine", lambda run: engine)

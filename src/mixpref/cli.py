@@ -22,7 +22,7 @@ import tyro
 from mixpref import pipeline, recipe
 from mixpref.errors import MixprefError
 from mixpref.recipe import Recipe
-from mixpref.rundir import Run, further_roles
+from mixpref.rundir import EMBEDDED, Run, further_roles
 from mixpref.settings import EvaluationRecipe
 
 if TYPE_CHECKING:
@@ -170,8 +170,8 @@ class _Benchmarks:
 
     benchmarks: str
     """Which, such as mathvista,pope; paper: the eight of the MPO paper."""
-    model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ("embedded",)
-    """A directory or hub name; give --model again for another one to compare with."""
+    model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """A directory or hub name; give --model again for another one to compare with. None: the embedded one."""
     output: Path = Path("runs/evaluation")
     """The run directory; what is in it already is not measured again."""
     overwrite: bool = False
@@ -183,7 +183,7 @@ class _Benchmarks:
     evaluation: EvaluationRecipe = field(default_factory=lambda: EvaluationRecipe(held_out=False, max_new_tokens=4096))
 
     def recipe(self) -> Recipe:
-        evaluation = replace(self.evaluation, benchmarks=_named(self.benchmarks), models=self.model)
+        evaluation = replace(self.evaluation, benchmarks=_named(self.benchmarks), models=self.model or (EMBEDDED,))
         made = Recipe(
             name="evaluation", seed=self.seed, trust_remote_code=self.trust_remote_code, evaluation=evaluation
         )
