@@ -134,9 +134,14 @@ def to_yaml(recipe: Recipe) -> str:
     return yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True)
 
 
+def flat(recipe: Recipe) -> dict[str, Any]:
+    """Every setting by its key as flags and messages write it: `training.learning_rate`."""
+    return dict(_flat(recipe.to_dict()))
+
+
 def difference(one: Recipe, other: Recipe, *, but: Collection[str] = ()) -> list[str]:
     """One line for each setting that differs, but for those named: `key: value of one -> value of other`."""
-    first, second = dict(_flat(one.to_dict())), dict(_flat(other.to_dict()))
+    first, second = flat(one), flat(other)
     keys = [key for key in dict.fromkeys((*first, *second)) if key not in but]
     # A mapping's own keys need not be in both.
     return [f"{key}: {first.get(key)!r} -> {second.get(key)!r}" for key in keys if first.get(key) != second.get(key)]

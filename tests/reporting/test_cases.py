@@ -93,7 +93,7 @@ def test_an_item_names_both_models(problem: Callable[..., Problem], response: Ca
     case = item_case(asked, "cot", "world", before, after, [None])
     assert {*case} == KEYS
     assert (case["kind"], case["style"], case["benchmark"], case["outcome"]) == ("fixed", "cot", "world", "correct")
-    assert case["gap"] == -0.5
+    assert case["gap"] == 0.5
     assert [(side["label"], side["good"]) for side in case["sides"]] == [
         ("before (base)", False),
         ("after (mpo)", True),

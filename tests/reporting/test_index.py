@@ -13,12 +13,13 @@ from mixpref.errors import MixprefError
 from mixpref.recipe import Recipe
 from mixpref.records import PreferencePair, Problem, Response, Verdict
 from mixpref.reporting import index as indexing
+from mixpref.reporting import index_items as items
+from mixpref.reporting import index_pairs as pairs_index
 from mixpref.reporting.cases import KINDS, Case, response_of
 from mixpref.reporting.index import PAGE_SIZE, Facet, Listing, Query
 from mixpref.reporting.index_items import index_items
 from mixpref.reporting.index_pairs import index_pairs
-from mixpref.reporting.questions import Questions
-from mixpref.reporting.shards import Shards, in_parallel
+from mixpref.reporting.shards import Shards
 from mixpref.rundir import Run
 from mixpref.store import Artifact
 from tests.reporting.conftest import make_pair, make_problem, make_response, write_items
@@ -292,6 +293,40 @@ def test_an_evaluation_that_is_going_on_shows_what_is_judged(made_run: Run) -> N
     assert facets["outcome"]["not judged"] == 6
 
 
+def test_an_answer_that_is_judged_while_it_is_read_is_no_fault(made_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = made_run.scores_dir / "items" / "mpo-cot"
+    artifacts = Artifact(path / "responses", Response), Artifact(path / "verdicts", Verdict)
+    later = [(artifact, artifact.read()[4:]) for artifact in artifacts]
+    for artifact, records in later:
+        artifact.append("00000", artifact.read()[: -len(records)])  # type: ignore[arg-type]
+
+    def going_on(artifact: Artifact[Any]) -> Shards[Any]:
+        read = Shards(artifact)
+        if artifact.path.parent == path:
+            while later:
+                other, records = later.pop(0)
+                other.append("00001", records)  # type: ignore[arg-type]
+        return read
+
+    monkeypatch.setattr(items, "Shards", going_on)
+    facets = index_items(made_run).listing.facets()
+    assert facets["outcome"]["not judged"] == 6
+
+
+def test_verdicts_that_come_while_pairs_are_read_shift_nothing(made_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = everything(index_pairs(made_run).listing)
+
+    def going_on(artifact: Artifact[Any]) -> Shards[Any]:
+        read = Shards(artifact)
+        if artifact.path == made_run.verdicts.path:
+            # Before all others, by its key.
+            made_run.verdicts.append("0", [Verdict(outcome="wrong", response_id="somebody-0")])
+        return read
+
+    monkeypatch.setattr(pairs_index, "Shards", going_on)
+    assert everything(index_pairs(made_run).listing) == expected
+
+
 def test_verdicts_on_other_responses_are_refused(made_run: Run) -> None:
     write_items(made_run, "mpo", "cot", [make_problem(200 + number) for number in range(10)], {1})
     path = made_run.scores_dir / "items" / "mpo-cot" / "responses"
@@ -327,63 +362,6 @@ def test_only_the_most_frequent_values_are_listed(monkeypatch: pytest.MonkeyPatc
     facet = Facet.of(pyarrow.array(["rare", "b", "a", "a", "b"]))
     assert facet.counts() == {"b": 2, "a": 2}
     assert facet.having("rare").sum() == 1
-
-
-def test_shards_give_the_records_of_an_artifact(odd_run: Run) -> None:
-    problems, read = Shards(odd_run.problems("train")), odd_run.problems("train").read()
-    assert len(problems) == len(read) == len(ODD)
-    assert problems.at([7, 0, 7]) == {7: read[7], 0: read[0]}
-    assert list(problems.rows("id", "family")) == [(each.id, each.family) for each in read]
-    with pytest.raises(IndexError):
-        problems.at([len(ODD)])
-
-
-def test_a_field_of_a_later_version_has_its_default(odd_run: Run) -> None:
-    from pyarrow import parquet
-
-    for file in odd_run.problems("train").path.glob("*.parquet"):
-        parquet.write_table(parquet.read_table(file).drop_columns(["facts"]), file)
-    assert Shards(odd_run.problems("train")).at([3])[3].facts == ""
-    with pytest.raises(MixprefError, match=r"part-00000\.parquet cannot be read.*facts"):
-        list(Shards(odd_run.problems("train")).rows("facts"))
-
-
-def test_a_damaged_shard_is_named(odd_run: Run) -> None:
-    shards = Shards(odd_run.pairs)
-    file = shards.files[2]
-    file.write_bytes(file.read_bytes()[:100])
-    assert shards.at([0])[0].chosen == ODD[0]
-    with pytest.raises(MixprefError, match=rf"{file.name} cannot be read"):
-        shards.at([5])
-    with pytest.raises(MixprefError, match=file.name):
-        index_pairs(odd_run)
-
-
-def test_problems_leave_no_file_behind(odd_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import tempfile
-
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    (tmp_path / "temporary").mkdir()
-    before = {file: file.stat().st_mtime_ns for file in odd_run.path.rglob("*")}
-    questions = Questions(odd_run.problems("train"))
-    assert questions.matching("HOW HIGH").tolist() == [True] * len(ODD)
-    assert questions.number("no such problem") is None
-    assert not list((tmp_path / "temporary").iterdir())
-    assert before == {file: file.stat().st_mtime_ns for file in odd_run.path.rglob("*")}
-
-
-def test_work_in_parallel_keeps_its_order_and_is_not_far_ahead() -> None:
-    begun = []
-
-    def work(number: int) -> int:
-        begun.append(number)
-        return number
-
-    results = in_parallel(work, iter(range(1000)))
-    assert [next(results) for _ in range(3)] == [0, 1, 2]
-    assert len(begun) < 100
-    assert list(results) == list(range(3, 1000))
-    assert list(in_parallel(work, [])) == []
 
 
 def _long(problem: Problem, sample: int, tokens: int) -> Response:

@@ -6,8 +6,9 @@ The page `report.html` holds some of them, `mixpref view` serves all of them; on
      "question": text, "pictures": [address, key or null], "choices": [[letter, text, right]], "answer": text,
      "caption": [text], "sides": [{"label": text, "good": bool, "parts": [[mark, text]], "notes": [text]}]}
 
-where `gap` is by which share of the longer response the two differ in tokens (positive: the first one is longer), and
-a mark is "" for text that is on both sides, "-" for text that is only on this one. A picture of null cannot be decoded.
+where `gap` is by which share of the longer response the two differ in tokens (positive: the chosen one is longer, or the
+one after training), and a mark is "" for text that is on both sides, "-" for text that is only on this one. A picture
+of null cannot be decoded.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def item_case(
         style=style,
         benchmark=benchmark,
         outcome=_outcome(after.verdict, not after.response or after.response.finish != "length"),
-        gap=length_gap(*tokens),
+        gap=length_gap(tokens[1], tokens[0]),
         sides=[
             _answer_side("before", before, one),
             _answer_side("after", after, other),

@@ -87,6 +87,12 @@ def sets(run: Run) -> list[Asked]:
     return found
 
 
+def candidates(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Roles of the model before and of the one after; of each, the first that was measured is taken."""
+    further = further_roles(run)
+    return ("base", *further), (*TRAINED, *further)
+
+
 def changes(run: Run) -> tuple[list[Changes], list[Found]]:
     """The comparisons, chain of thought first, and the problems that they are of. What was not evaluated is left out.
 
@@ -95,11 +101,11 @@ def changes(run: Run) -> tuple[list[Changes], list[Found]]:
     """
     compared: list[Changes] = []
     found: list[Found] = []
-    further = further_roles(run)
+    befores, afters = candidates(run)
     for asked in sets(run):
         for style in ("cot", "direct"):
-            first, before = _first(run, asked, style, ("base", *further))
-            role, after = _first(run, asked, style, (*TRAINED, *(role for role in further if role != first)))
+            first, before = _first(run, asked, style, befores)
+            role, after = _first(run, asked, style, [each for each in afters if each != first])
             if not before or not after:
                 continue
             kinds = {

@@ -84,7 +84,7 @@ def gather(run: Run, *, pairs: int = PAIRS, items: int = ITEMS) -> Findings:
         seed=run.recipe.seed,
         scores=tuple(read_scores(run)),
         samples=tuple(read_scores(run, "sampled")),
-        measured=_measured(run),
+        measured=measured_by(run),
         train=_length(train),
         held_out=_length(run.problems("held_out")),
         unused=_unused(train),
@@ -147,7 +147,8 @@ def curve(log: Iterable[Mapping[str, Any]], key: str) -> list[tuple[float, float
     ]
 
 
-def _measured(run: Run) -> str:
+def measured_by(run: Run) -> str:
+    """The command that made the scores of a run."""
     settings = run.recipe.evaluation
     path = shlex.quote(str(run.path))
     benchmarks = f" --benchmarks {','.join(settings.benchmarks)}" if settings.benchmarks else ""

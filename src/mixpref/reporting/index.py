@@ -1,7 +1,7 @@
 """Filters and search over all cases of one list, pairs or held-out items, of which there may be millions.
 
-What is filtered by is kept in memory as small numbers, some 25 bytes a pair. The texts stay where they are: a search
-reads them through once (1 GB a second and more), finds any part of a text, be it half a word or one Chinese character,
+What is filtered by is kept in memory as small numbers, some 35 bytes a pair. The texts stay where they are: a search
+reads them through once (about 1 GB a second), finds any part of a text, be it half a word or one Chinese character,
 and its result is kept, so that turning pages and further filters cost nothing. An index of all parts of all texts
 would be several times as large as the texts and take minutes at every start.
 """
@@ -114,9 +114,9 @@ class Listing:
             kept &= self._gaps != UNKNOWN_GAP
         # A hair's breadth aside, so that a bound includes the gap that is shown like it.
         if query.gap_min is not None:
-            kept &= self._gaps >= math.ceil(query.gap_min * _GAP_UNIT - 1e-6)
+            kept &= self._gaps >= math.ceil(_bound(query.gap_min) - 1e-6)
         if query.gap_max is not None:
-            kept &= self._gaps <= math.floor(query.gap_max * _GAP_UNIT + 1e-6)
+            kept &= self._gaps <= math.floor(_bound(query.gap_max) + 1e-6)
         if query.text and kept.any():
             kept &= self._matching(query.text)
         numbers = np.flatnonzero(kept)
@@ -137,3 +137,8 @@ def packed_gaps(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     longer = np.maximum(np.maximum(one, other), 1)
     gaps = np.rint((one - other) / longer * _GAP_UNIT)
     return np.where((one < 0) | (other < 0), UNKNOWN_GAP, gaps).astype(np.int16)
+
+
+def _bound(share: float) -> float:
+    """A bound in the gaps' unit; gaps lie between -1 and 1, a bound may lie anywhere."""
+    return max(-2.0, min(2.0, share)) * _GAP_UNIT

@@ -15,7 +15,7 @@ import numpy as np
 from mixpref.errors import MixprefError
 from mixpref.records import Response, Verdict
 from mixpref.reporting.cases import CUT, KINDS, NOT_JUDGED, Answered, Case, item_case, item_kind
-from mixpref.reporting.changes import TRAINED, Asked, families, sets
+from mixpref.reporting.changes import Asked, candidates, families, sets
 from mixpref.reporting.index import Facet, Indexed, Listing, packed_gaps
 from mixpref.reporting.questions import Questions, has, joined
 from mixpref.reporting.served_pictures import addresses
@@ -99,19 +99,21 @@ class _Compared:
 
 
 def index_items(run: Run) -> Indexed:
-    """Read what base and the trained model answered, wherever both were evaluated.
+    """Read what the two models answered that `changes` compares, wherever both were evaluated.
 
     Raises MixprefError where a shard cannot be read, or where verdicts are on other responses.
     """
     compared: list[_Compared] = []
     questions: dict[str, Questions] = {}
+    first, second = candidates(run)
     for asked in sets(run):
         # A benchmark's folder can have no such name: it begins with a hyphen.
         split = asked.folder or HELD_OUT
         for style in ("cot", "direct"):
-            before = _model(run, asked, "base", style)
-            after = next((model for role in TRAINED if (model := _model(run, asked, role, style)).answers), before)
-            if not before.answers or after is before:
+            before = next((each for role in first if (each := _model(run, asked, role, style)).answers), None)
+            others = [role for role in second if before and role != before.role]
+            after = next((each for role in others if (each := _model(run, asked, role, style)).answers), None)
+            if before is None or after is None:
                 continue
             if split not in questions:
                 questions[split] = Questions(asked.problems)
@@ -170,7 +172,8 @@ def _listing(compared: Sequence[_Compared]) -> Listing:
 
 def _model(run: Run, asked: Asked, role: str, style: str) -> _Model:
     artifacts = asked.answers(run, role, style)
-    responses, verdicts = Shards(artifacts[0]), Shards(artifacts[1])
+    # In this order: an evaluation that is going on may judge a response between the two.
+    verdicts, responses = Shards(artifacts[1]), Shards(artifacts[0])
     judged = zip_longest(
         responses.rows("problem_id", "sample", "tokens", "finish"), verdicts.rows("response_id", "outcome")
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from mixpref.records import Outcome
+from mixpref.records import Outcome, Verdict
 from mixpref.reporting.cases import CUT, NOT_JUDGED, Case, pair_case
 from mixpref.reporting.index import Facet, Indexed, Listing, packed_gaps
 from mixpref.reporting.questions import Questions, blocks, has, joined
@@ -66,7 +66,7 @@ def index_pairs(run: Run) -> Indexed:
     questions = Questions(run.problems("train"))
     table = _columns(pairs)
     problems = _numbers(table.column("problem_id"), questions.ids)
-    one, other, judged = _texts(run, table)
+    one, other, judged = _texts(table, run, verdicts)
     (chosen, _, ones), (rejected, outcomes, others) = judged.of(one), judged.of(other)
     cut = np.asarray(table.column("cut"))
     tokens = np.stack([ones, others])
@@ -146,7 +146,7 @@ def _columns(pairs: Shards[Any]) -> pyarrow.Table:
     return pyarrow.concat_tables(read) if read else schema.empty_table()
 
 
-def _texts(run: Run, table: pyarrow.Table) -> tuple[np.ndarray, np.ndarray, _Judged]:
+def _texts(table: pyarrow.Table, run: Run, verdicts: Shards[Verdict]) -> tuple[np.ndarray, np.ndarray, _Judged]:
     """The keys of the responses that the chosen and the rejected texts are, and what is known of them."""
     import pyarrow
     from pyarrow import compute
@@ -168,7 +168,7 @@ def _texts(run: Run, table: pyarrow.Table) -> tuple[np.ndarray, np.ndarray, _Jud
     )
     # A run that was only sampled has no pairs to look anything up for.
     if len(wanted):
-        for places, rows, numbers in _wanted(wanted, ids, Shards(run.verdicts), "response_id", "outcome"):
+        for places, rows, numbers in _wanted(wanted, ids, verdicts, "response_id", "outcome"):
             codes = compute.index_in(rows.column("outcome"), value_set=pyarrow.array(_OUTCOMES))
             judged.verdicts[places] = numbers
             judged.outcomes[places] = np.asarray(codes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Hashable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -15,7 +16,7 @@ from mixpref.reporting.cases import Case
 from mixpref.reporting.gather import gather
 from mixpref.reporting.index import Indexed, Query
 from mixpref.reporting.index_items import index_items
-from mixpref.reporting.index_pairs import index_pairs
+from mixpref.reporting.index_pairs import TRAIN, index_pairs
 from mixpref.reporting.page import render
 from mixpref.reporting.served_pictures import drawable
 
@@ -53,13 +54,12 @@ class LiveRun:
 
     def picture(self, split: str, problem_id: str, number: int) -> tuple[str, bytes] | None:
         """(content type, bytes) of a problem's picture; None where there is none, or none that can be decoded."""
-        for name in LISTS:
-            questions = self._index(name).questions.get(split)
-            place = None if questions is None else questions.number(problem_id)
-            if questions is not None and place is not None:
-                images = questions.problems.at([place])[place].images
-                return drawable(images[number]) if number < len(images) else None
-        return None
+        questions = self._index("pairs" if split == TRAIN else "items").questions.get(split)
+        place = questions.number(problem_id) if questions else None
+        if questions is None or place is None:
+            return None
+        images = questions.problems.at([place])[place].images
+        return drawable(images[number]) if number < len(images) else None
 
     def _index(self, name: str) -> Indexed:
         return self._lists[name].get()
@@ -93,21 +93,23 @@ def _items_folders(run: Path) -> Iterable[Path]:
         yield from sorted(run.glob(pattern))
 
 
-def _changed(folders: Iterable[Path]) -> tuple[tuple[str, int], ...]:
-    """When files came into the folders or went: shards are never written in place."""
-    return tuple((str(folder), folder.stat().st_mtime_ns) for folder in folders if folder.is_dir())
+def _changed(paths: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
+    """When files came into folders or went, for shards are never written in place, and when files were written."""
+    found = []
+    for path in paths:
+        # What is not there, or goes just now: a stage at work removes old checkpoints, say.
+        with suppress(FileNotFoundError):
+            about = path.stat()
+            found.append((str(path), about.st_mtime_ns, about.st_size))
+    return tuple(found)
 
 
 def _texts_and_folders(root: Path) -> Hashable:
     """The state of what the page is made from: folders of shards, and the files of settings, scores and logs."""
-    found: list[Hashable] = []
+    found: list[Path] = []
     for folder, _, files in os.walk(root):
         here = Path(folder)
         # The root changes with the report and the lock, which the page does not show.
-        if here != root:
-            found += _changed([here])
-        for file in files:
-            if file.endswith((".json", ".jsonl", ".yaml")):
-                about = (here / file).stat()
-                found.append((str(here / file), about.st_mtime_ns, about.st_size))
-    return tuple(found)
+        found += [here] if here != root else []
+        found += (here / file for file in files if file.endswith((".json", ".jsonl", ".yaml")))
+    return _changed(found)

@@ -172,9 +172,8 @@ def histogram(title: str, series: Mapping[str, Mapping[int, int]], *, xlabel: st
             for value, n in counts.items():
                 heights[min((value - low) // width, len(heights) - 1)] += 100 * n / max(1, sum(counts.values()))
             colour = SERIES[place % len(SERIES)]
-            axes.stairs(
-                heights, edges, color=colour, linewidth=1.6, linestyle=("-", "--")[place % 2], label=printable(name)
-            )
+            dashes = ("-", "--")[place % 2]
+            axes.stairs(heights, edges, color=colour, linewidth=1.6, linestyle=dashes, label=_label(name))
             axes.stairs(heights, edges, color=colour, fill=True, alpha=0.14)
         axes.set_xlabel(xlabel)
         axes.set_ylim(bottom=0)

@@ -20,6 +20,7 @@ import json
 import math
 import re
 import sys
+import threading
 import webbrowser
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -63,12 +64,13 @@ def view(run: Run, *, port: int = 8321, open_browser: bool = False) -> None:
     """
     with server(run, port) as serving:
         address = f"http://{_ADDRESS}:{serving.server_port}/"
-        print(address, flush=True)
-        if sys.stderr.isatty():
-            say("view: Ctrl-C ends it")
-        if open_browser:
-            webbrowser.open(address)
         try:
+            print(address, flush=True)
+            if sys.stderr.isatty():
+                say("view: Ctrl-C ends it")
+            if open_browser:
+                # Beside: a browser of the terminal ends only when its reader has seen what is served here.
+                threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
             serving.serve_forever()
         except KeyboardInterrupt:
             say("view: ended")
@@ -129,8 +131,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(refusal.status, str(refusal))
         except MixprefError as mistake:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, str(mistake))
-        except (BrokenPipeError, ConnectionResetError):
-            # The reader has gone.
+        except (ConnectionError, TimeoutError):
+            # The reader has gone, or takes nothing any more.
             self.close_connection = True
         except Exception as mistake:
             # As Python writes it: an address may hold what a terminal would obey.
@@ -188,6 +190,7 @@ class _Handler(BaseHTTPRequestHandler):
             **({} if status == HTTPStatus.NOT_MODIFIED else {"Content-Length": str(len(body))}),
             "Cache-Control": "no-store",
             "Content-Security-Policy": _NOTHING,
+            **({"Connection": "close"} if self.close_connection else {}),
             **_HEADERS,
             **(headers or {}),
         }

@@ -7,13 +7,18 @@ import pytest
 
 from mixpref.errors import MixprefError
 from mixpref.evaluation.benchmarks import benchmark
+from mixpref.evaluation.stage import evaluate, items
 from mixpref.prompts import IMAGE, ask, messages
+from mixpref.recipe import EvaluationRecipe, Recipe
+from mixpref.rundir import Run, further_roles
 from mixpref.verifying import verify
 
 from .pictures import png
 from .written import IMAGE as IMAGE_TYPE
 from .written import failing, faults, lines, parquet
 
+STYLES = {"direct": "plain", "cot": "en"}
+"""What is asked, and the prompt style: the direct text is the benchmark's own."""
 LETTERS = ["A", "B", "C", "D", "E"]
 NUMBERS = ["1", "2", "3", "4", "$\\frac{5}{2}$"]
 
@@ -131,7 +136,7 @@ def test_options_that_are_only_letters_are_left_to_the_picture(official):
         problem, item = problems[key]
         assert problem.choices == ()
         assert "A" not in ask(problem, "plain")
-        assert item.direct.splitlines()[-2:] == [IMAGE, "Answer the question using a single word or phrase."]
+        assert item.direct.splitlines()[-3:] == [IMAGE, "", "Answer the question using a single word or phrase."]
         for text in (right, f"({right})", f"{right}.", right.lower(), f"The answer is {right}."):
             assert verify(problem, text, "direct").outcome == "correct"
         assert verify(problem, wrong, "direct").outcome == "wrong"
@@ -141,7 +146,7 @@ def test_options_that_are_only_letters_are_left_to_the_picture(official):
 
 def test_the_direct_text_is_the_official_one(official):
     assert load(official)[1][1].direct == (
-        f"{IMAGE}\nWhich number comes next?\n(A) 1\n(B) 2\n(C) 3\n(D) 4\n(E) $\\frac{{5}}{{2}}$\n"
+        f"{IMAGE}\nWhich number comes next?\n(A) 1\n(B) 2\n(C) 3\n(D) 4\n(E) $\\frac{{5}}{{2}}$\n\n"
         "Answer the question using a single word or phrase."
     )
 
@@ -154,10 +159,39 @@ def test_what_is_missing_is_named(name, tmp_path):
     assert f'--include "data/{split}-*"' in benchmark(name).get.format(folder="there")
 
 
-def test_the_real_testmini(data):
+def test_a_missing_folder_and_a_split_that_is_not_there(hub, tmp_path):
+    with pytest.raises(MixprefError, match="there is no folder"):
+        load(tmp_path / "nowhere")
+    (hub / "data" / "testmini-00000-of-00001-3532b8d3f1b4047a.parquet").unlink()
+    with pytest.raises(MixprefError, match=r"holds no data/testmini-"):
+        load(hub, "mathvision-testmini")
+
+
+def test_rows_come_before_later_ones_are_read(hub, official):
+    """Both stand in one folder: parquet files first, the second of which is broken; then JSON lines."""
+    (hub / "data" / "test-00001-of-00002.parquet").write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    rows_of = benchmark("mathvision").load(hub)
+    assert [next(rows_of)[1].key for _ in range(12)] == [str(number) for number in range(1, 13)]
+    with pytest.raises(MixprefError, match=r"test-00001-of-00002.parquet cannot be read"):
+        next(rows_of)
+    for path in (hub / "data").iterdir():
+        path.unlink()
+    rows_of = benchmark("mathvision").load(official)
+    assert next(rows_of)[1].fault == ""
+    (official / "images" / "2.png").unlink()
+    assert "image" in next(rows_of)[1].fault
+
+
+@pytest.fixture(scope="module")
+def testmini(data):
     where = data / "mathvision"
     if not where.exists():
         pytest.skip(f"{where} is missing")
+    return where
+
+
+def test_the_real_testmini(testmini):
+    where = testmini
     found = load(where, "mathvision-testmini")
     assert len(found) == len({item.problem_id for _, item in found}) == 304
     assert faults(found) == {}
@@ -170,3 +204,45 @@ def test_the_real_testmini(data):
     dropped = Counter(listed[item.key] for problem, item in found if listed[item.key] and not problem.choices)
     assert dropped == {"ABCDE": 73, "(A)(B)(C)(D)(E)": 5, "A)B)C)D)E)": 1}
     assert sum(problem.question.count(IMAGE) for problem, _ in found) == 245
+
+
+def test_the_embedded_model_on_real_rows(testmini, tmp_path):
+    """The stage as `mixpref evaluate` runs it, on the first twelve rows: asked both ways, judged, counted by groups."""
+    where = tmp_path / "data" / "mathvision"
+    where.mkdir(parents=True)
+    (where / "images").symlink_to(testmini / "images")
+    chosen = (testmini / "testmini.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[:12]
+    (where / "testmini.jsonl").write_text("".join(chosen), encoding="utf-8")
+    settings = EvaluationRecipe(
+        held_out=False, benchmarks=("mathvision-testmini",), models=("embedded",), data=str(where.parent),
+        max_new_tokens=16, batch_size=4,
+    )  # fmt: skip
+    run = Run.open(tmp_path / "run", Recipe(name="test", evaluation=settings))
+    try:
+        (role,) = further_roles(run)
+        evaluate(run, (role,))
+        found = json.loads((run.scores_dir / f"{role}.json").read_text())
+        answered = {style: [list(each) for each in items(run, role, style, "mathvision-testmini")] for style in STYLES}
+    finally:
+        run.close()
+    rows_of = load(where, "mathvision-testmini")
+    problems = {problem.id: problem for problem, _ in rows_of}
+    sizes = Counter(f"mathvision-testmini/{group}" for _, item in rows_of for group in item.groups)
+    sizes["mathvision-testmini"] = len(chosen)
+    for style, prompt in STYLES.items():
+        responses, _ = answered[style]
+        assert {response.problem_id for response in responses} == set(problems)
+        assert len(responses) == 12
+        assert {response.style for response in responses} == {prompt}
+        assert all(response.finish in ("stop", "length") and 0 < response.tokens <= 16 for response in responses)
+        outcomes = {each.problem_id: verify(problems[each.problem_id], each.text, prompt).outcome for each in responses}
+        right = {problem_id for problem_id, outcome in outcomes.items() if outcome == "correct"}
+        of_style = {score["benchmark"]: score for score in found if score["style"] == style}
+        assert {name: score["n"] for name, score in of_style.items()} == sizes
+        assert all(score["errors"] == 0 for score in of_style.values())
+        assert of_style["mathvision-testmini"]["accuracy"] == len(right) / 12
+        assert of_style["mathvision-testmini"]["unparsed"] == Counter(outcomes.values())["unparsed"] / 12
+        for group in {group for _, item in rows_of for group in item.groups}:
+            of_group = [item.problem_id in right for _, item in rows_of if group in item.groups]
+            score = of_style[f"mathvision-testmini/{group}"]
+            assert score["accuracy"] == sum(of_group) / len(of_group)

@@ -54,8 +54,8 @@ def _row(key: str, cells: dict[str, Any], where: Path) -> Row:
 def _choices(options: Sequence[str]) -> tuple[str, ...]:
     """The options; none where they are nothing but letters, because the real ones stand in the picture.
 
-    The official prompts leave these out, too: "A. A" would tell nothing. Their answer is judged as the letter that it
-    is.
+    The official prompts leave these out, too, where they are bare letters: "A. A" would tell nothing. Their answer is
+    judged as the letter that it is.
     """
     letters = [option.strip().strip("().") for option in options]
     return () if letters == list(ascii_uppercase[: len(options)]) else tuple(options)
@@ -69,7 +69,7 @@ def _placed(question: str, choices: Sequence[str]) -> str:
 
 def _direct(question: str, choices: Sequence[str]) -> str:
     options = (f"({letter}) {choice}" for letter, choice in zip(ascii_uppercase, choices, strict=False))
-    return "\n".join((question, *options, _INSTRUCTION))
+    return "\n".join((question, *options, "", _INSTRUCTION))
 
 
 def _benchmark(name: str, split: str, count: str) -> Benchmark:
@@ -87,8 +87,9 @@ def _benchmark(name: str, split: str, count: str) -> Benchmark:
         metric="accuracy",
         version=(
             "evaluation/evaluate.py with utils.py of mathllm/MATH-V; direct answers are asked for as in its "
-            "models/GPT4V.py (geninput). The script calls numbers equal that agree to two decimals; here they are "
-            "equal exactly."
+            "models/GPT4V.py (geninput), with the picture in place of a question's only mark, and without options "
+            'that read "(A)" or "A)", too, and not only those that read "A". The script calls numbers equal that agree '
+            "to two decimals; here they are equal exactly."
         ),
         load=partial(load, split=split),
     )
