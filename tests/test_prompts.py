@@ -68,3 +68,10 @@ def test_marks_become_places_and_images_without_one_come_first():
 def test_an_unknown_style_is_an_error():
     with pytest.raises(ValueError, match="unknown prompt style 'fr'"):
         prompts.ask(PLAIN, "fr")
+
+
+def test_a_benchmarks_own_words_are_left_as_they_are():
+    asked = "How many?\nAnswer the question using a single word or phrase."
+    problem = Problem(question=asked, answer="2", choices=("1", "2"))
+    assert prompts.ask(problem, prompts.VERBATIM) == asked
+    assert prompts.VERBATIM not in prompts.STYLES

@@ -58,6 +58,8 @@ _TEMPLATES = {
     "plain": "{question}",
 }
 STYLES = tuple(_TEMPLATES)
+VERBATIM = "verbatim"
+"""For benchmarks that put their questions in words of their own: nothing is added and nothing removed."""
 
 _SHORT = "Answer the question using a single word or phrase."
 _LETTER = "Answer with the option's letter from the given choices directly."
@@ -80,8 +82,10 @@ _SUFFIX = re.compile(r"(?:\s*(?:" + "|".join(map(re.escape, _SHORT_ANSWERS)) + r
 def ask(problem: Problem, style: str) -> str:
     """The text of the user's turn: the problem's question and choices in the given style.
 
-    Raises ValueError for a style that is not in STYLES.
+    Raises ValueError for a style that is not in STYLES, nor VERBATIM.
     """
+    if style == VERBATIM:
+        return problem.question
     if style not in _TEMPLATES:
         raise ValueError(f"unknown prompt style {style!r}; the styles are {', '.join(STYLES)}")
     question = _SUFFIX.sub("", problem.question).strip()

@@ -67,7 +67,7 @@ class Counting:
     def _say(self, request: Request, number: int) -> Response:
         gold = int((request.problem.answer or "0")[0])
         said = gold if (gold + number) % 2 == 0 else gold + 1000
-        text = str(said) if request.style in ("direct", "plain") else f"I count.\nFinal answer: {said}"
+        text = str(said) if request.style in ("direct", "verbatim") else f"I count.\nFinal answer: {said}"
         return Response(
             problem_id=request.problem.id, sample=number, text=text, tokens=5, finish="stop", seed=0,
             style=request.style, sampler="counting", logprob=-1.0,

@@ -68,7 +68,7 @@ def test_a_benchmarks_own_words_are_asked_for_directly_only(measure):
     run, engine = measure(), Counting()
     evaluate(run, (role(run),), engine)
     own = [request for request in engine.asked if "at once" in request.problem.question]
-    assert [(request.style, request.problem.question) for request in own] == [("plain", "Say 2 + 1 at once.")]
+    assert [(request.style, request.problem.question) for request in own] == [("verbatim", "Say 2 + 1 at once.")]
     responses, verdicts = items(run, role(run), "direct", "sums")
     assert {verdict.outcome for verdict in verdicts} == {"correct", "wrong"}
     assert len(responses) == 8

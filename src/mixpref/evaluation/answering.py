@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from mixpref.engines.request import Engine, Request, Sampling
 from mixpref.evaluation.sets import QuestionSet
 from mixpref.progress import progress
+from mixpref.prompts import VERBATIM
 from mixpref.records import Problem, Response
 from mixpref.seeds import derive
 from mixpref.store import Artifact
@@ -110,7 +111,7 @@ def answer(
 def _request(problem: Problem, style: str, text: str, samples: int, seed: int) -> Request:
     if text:
         # The choices stand in the text already; the id is kept, for it is the same problem.
-        return Request(problem=replace(problem, question=text, choices=()), style="plain", samples=samples, seed=seed)
+        return Request(problem=replace(problem, question=text, choices=()), style=VERBATIM, samples=samples, seed=seed)
     return Request(problem=problem, style=style, samples=samples, seed=seed)
 
 

@@ -6,9 +6,9 @@ The page `report.html` holds some of them, `mixpref view` serves all of them; on
      "question": text, "pictures": [address, key or null], "choices": [[letter, text, right]], "answer": text,
      "caption": [text], "sides": [{"label": text, "good": bool, "parts": [[mark, text]], "notes": [text]}]}
 
-where `gap` is by which share of the longer response the two differ in tokens (positive: the chosen one is longer, or the
-one after training), and a mark is "" for text that is on both sides, "-" for text that is only on this one. A picture
-of null cannot be decoded.
+where `gap` is by which share of the longer response the two differ in tokens (positive: the chosen one is longer, or
+the one after training), and a mark is "" for text that is on both sides, "-" for text that is only on this one. A
+picture of null cannot be decoded.
 """
 
 from __future__ import annotations

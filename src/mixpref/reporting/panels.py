@@ -51,7 +51,11 @@ def training_plots(log: Sequence[Mapping[str, Any]]) -> list[str]:
     """The curves of one training, each that has anything to show."""
     drawn = []
     for title, lines, share in PANELS:
-        present = [plots.Curve(name=name, points=found) for key, name in lines if (found := curve(log, key))]
+        present = [
+            plots.Curve(name=name, points=found, exact=key == "learning_rate")
+            for key, name in lines
+            if (found := curve(log, key))
+        ]
         if present:
             drawn.append(plots.curves(title, present, share=share))
     return drawn

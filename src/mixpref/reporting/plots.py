@@ -32,6 +32,8 @@ class Curve:
 
     name: str
     points: Points
+    exact: bool = False
+    """No measurement: a line without a moving mean, however many points there are."""
 
 
 def curves(
@@ -44,7 +46,7 @@ def curves(
             colour = SERIES[place % len(SERIES)]
             xs = [x for x, _ in line.points]
             ys = [(100 * y if share else y) if math.isfinite(y) else math.nan for _, y in line.points]
-            smooth = len(ys) > _SMOOTHED_FROM
+            smooth = len(ys) > _SMOOTHED_FROM and not line.exact
             marker = "o" if dots or len(ys) == 1 else None
             faint: dict[str, Any] = {"alpha": 0.25, "linewidth": 0.8} if smooth else {}
             axes.plot(xs, ys, color=colour, marker=marker, markersize=4, label=_label(line.name), **faint)

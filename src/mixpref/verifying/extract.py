@@ -22,6 +22,7 @@ __all__ = ["LONGEST", "STYLES", "Extraction", "extract", "form"]
 
 # Other ways of asking for the same form of answer, and the names that the paper's scripts give to some.
 _ALIASES = {"knowledge": "en", "visual": "en", "grounded": "en", "zh_boxed": "boxed", "zh_r1": "r1"}
+_ALIASES |= {"verbatim": "direct"}
 _ALIASES |= {"en_v2": "boxed", "zh_v2": "boxed", "en_r1": "r1"}
 STYLES = ("en", "zh", "boxed", "r1", "direct", "plain", "any", *_ALIASES)
 """Forms that can be read; `prompts.STYLES` are those that can be asked for."""

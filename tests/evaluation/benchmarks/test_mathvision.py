@@ -2,13 +2,14 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from mixpref.errors import MixprefError
 from mixpref.evaluation.benchmarks import benchmark
 from mixpref.evaluation.stage import evaluate, items
-from mixpref.prompts import IMAGE, ask, messages
+from mixpref.prompts import IMAGE, VERBATIM, ask, messages
 from mixpref.recipe import EvaluationRecipe, Recipe
 from mixpref.rundir import Run, further_roles
 from mixpref.verifying import verify
@@ -17,7 +18,7 @@ from .pictures import png
 from .written import IMAGE as IMAGE_TYPE
 from .written import failing, faults, lines, parquet
 
-STYLES = {"direct": "plain", "cot": "en"}
+STYLES = {"direct": VERBATIM, "cot": "en"}
 """What is asked, and the prompt style: the direct text is the benchmark's own."""
 LETTERS = ["A", "B", "C", "D", "E"]
 NUMBERS = ["1", "2", "3", "4", "$\\frac{5}{2}$"]
@@ -149,6 +150,12 @@ def test_the_direct_text_is_the_official_one(official):
         f"{IMAGE}\nWhich number comes next?\n(A) 1\n(B) 2\n(C) 3\n(D) 4\n(E) $\\frac{{5}}{{2}}$\n\n"
         "Answer the question using a single word or phrase."
     )
+
+
+def test_the_official_text_reaches_the_model_as_it_is(official):
+    for problem, item in load(official):
+        if problem is not None:
+            assert ask(replace(problem, question=item.direct, choices=()), VERBATIM) == item.direct
 
 
 @pytest.mark.parametrize("name", ["mathvision", "mathvision-testmini"])

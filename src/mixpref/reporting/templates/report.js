@@ -18,7 +18,7 @@
     const texts = new Map();
     const textOf = (one) => {
       if (!texts.has(one)) {
-        const said = one.sides.flatMap((side) => [side.parts.map((part) => part[1]).join(""), ...side.notes]);
+        const said = one.sides.map((side) => side.parts.map((part) => part[1]).join(""));
         const choices = one.choices.map((choice) => choice[1]);
         texts.set(one, [one.question, one.answer, ...choices, ...one.caption, ...said].join("\n").toLowerCase());
       }
