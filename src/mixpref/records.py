@@ -49,7 +49,7 @@ class Problem:
     family: str = ""
     """The kind of problem within its source; scores are broken down by it."""
     facts: str = ""
-    """What is known to be true of the images, as JSON; for open questions whose statements can be checked."""
+    """What is known to be true of the images, as JSON or in words; for open questions that can be checked by it."""
     id: str = field(default="", repr=False)
     """Hash of everything that the model or the judge sees; computed where it is not given."""
 

@@ -7,6 +7,7 @@ import io
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ from PIL import Image
 from mixpref.errors import MixprefError
 from mixpref.recipe import Recipe
 from mixpref.reporting import server as serving
-from mixpref.reporting.server import server, view
+from mixpref.reporting.server import _Server, server, view
 from mixpref.rundir import Run
 from tests.reporting.client import Client, running
 from tests.reporting.conftest import make_pair, make_problem, write_run
@@ -408,3 +409,24 @@ def test_a_run_that_cannot_be_read_gives_its_port_back(made_run: Run) -> None:
         view(made_run, port=port)
     with socket.create_server(("127.0.0.1", port)):
         pass
+
+
+def test_a_reader_that_hangs_up_is_nothing_to_tell_of(
+    made_run: Run, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+    told = _Server.handle_error
+
+    def handle_error(*failed: Any) -> None:
+        told(*failed)
+        ended.set()
+
+    monkeypatch.setattr(_Server, "handle_error", handle_error)
+    with running(made_run) as client, socket.create_connection(("127.0.0.1", client.port)) as connection:
+        connection.sendall(f"GET /api/facets HTTP/1.1\r\nHost: 127.0.0.1:{client.port}\r\n\r\n".encode())
+        connection.recv(1)
+        # The connection is torn down while the server waits for the next request on it.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+        assert ended.wait(20)
+    assert "Traceback" not in capfd.readouterr().err

@@ -103,6 +103,11 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     live: LiveRun
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A reader that has gone away is nothing to tell of; anything else is."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class _Refusal(Exception):
     """An answer other than what was asked for, with its reason."""
