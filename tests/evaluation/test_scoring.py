@@ -1,8 +1,10 @@
 """Scores of a benchmark's rows, their groups, and what failed."""
 
 import json
+import re
 
 import pytest
+from fake_server import FakeServer, prompt
 
 from mixpref.errors import MixprefError
 from mixpref.evaluation import sets
@@ -160,3 +162,21 @@ def test_samples_are_summed_up_for_each_k(measure):
     more = Counting()
     evaluate(measure(samples=2), (role(run),), more)
     assert {request.samples for request in more.asked} == {2}
+
+
+def test_a_served_model_is_measured_too(measure, tmp_path):
+    def reckon(messages, seed):
+        said = prompt(messages)
+        total = int(re.search(r"(\d+) \+ 1", said)[1]) + 1
+        return f"I count.\nFinal answer: {total}" if "step by step" in said else str(total)
+
+    with FakeServer(model="served", text=reckon, faults=0.2, kinds=("500", "reset")) as server:
+        run = measure(engine="server", servers=(server.url,), models=("served",))
+        evaluate(run, ("served",))
+        asked = server.counts["requests"]
+        evaluate(run, ("served",))
+        assert server.counts["requests"] == asked
+    assert all(request["temperature"] == 0 for request in server.requests)
+    found = scores(run)
+    assert {found["sums", style, ""]["accuracy"] for style in ("direct", "cot")} == {1}
+    assert found["sums", "cot", ""]["n"] == 9
