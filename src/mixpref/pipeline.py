@@ -18,8 +18,6 @@ from mixpref.rundir import Run, further_roles
 from mixpref.store import Artifact
 
 STAGES = ("problems", "sample", "verify", "continue", "pair", "train", "evaluate", "report")
-ROLES = ("mpo", "sft", "dpo")
-"""Models that can be trained on a run's pairs; all but the first are baselines."""
 
 # The stage whose artifact must be finished before, for those that cannot make it themselves.
 _NEEDS = {"verify": "sample", "continue": "sample", "pair": "verify", "train": "pair"}

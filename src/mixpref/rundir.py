@@ -23,6 +23,8 @@ from mixpref.records import PreferencePair, Problem, Response, Verdict
 from mixpref.settings import OPERATIONAL
 from mixpref.store import Artifact, write_text
 
+TRAINED = ("mpo", "dpo", "sft")
+"""Roles that come out of training on a run's pairs, the one that a run is about first; the others are baselines."""
 EMBEDDED = "embedded"
 """The recipe's name for the small model that comes with the package."""
 
@@ -213,7 +215,7 @@ def role_of(model: str) -> str:
     """The role of a model that is none of the run's own: its name, fit for a file's ("owner/name" is owner-name)."""
     role = re.sub(r"[^\w.]+", "-", model).strip("-.")
     # The run's own models go by these.
-    return f"model-{role}" if role in ("base", "mpo", "sft", "dpo", "") else role
+    return f"model-{role}" if role in ("base", *TRAINED, "") else role
 
 
 def resolve_model(name: str) -> str:

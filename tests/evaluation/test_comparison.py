@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixpref.evaluation.comparison import compare, mcnemar, mean_interval, sign_flips
+from mixpref.evaluation.comparison import compare, mcnemar, sign_flips
 
 
 def outcomes(fixed, broken, both_right, both_wrong):
@@ -170,17 +170,6 @@ def test_more_items_and_less_confidence_narrow_the_interval():
     assert many.high - many.low < (few.high - few.low) / 2.5
     less = compare(*outcomes(10, 5, 10, 10), confidence=0.5)
     assert few.low < less.low < less.high < few.high
-
-
-def test_the_interval_of_a_mean_is_that_of_its_values_in_any_order():
-    values = [random.Random(place).random() for place in range(200)]
-    low, high = mean_interval(values)
-    # 1.96 / sqrt(12 * 200) = 0.040
-    mean = sum(values) / 200
-    assert (low, high) == pytest.approx((mean - 0.04, mean + 0.04), abs=0.006)
-    assert mean_interval(values[::-1]) == (low, high)
-    assert mean_interval(values, seed=1) != (low, high)
-    assert mean_interval([0.3] * 7) == (0.3, 0.3)
 
 
 @pytest.mark.parametrize("score", [-0.1, 1.5, float("nan")])

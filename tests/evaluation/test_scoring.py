@@ -128,7 +128,7 @@ def test_an_official_figure_of_another_kind(measure, capsys):
     assert (whole["metric"], whole["details"], whole["errors"]) == ("mean score", [["answers", 8.0]], 2)
     said = capsys.readouterr().err
     assert "sums is not asked for chains of thought" in said
-    assert "3.50 (of 6) on 8 items of Sums (made), 2 failed and left out" in said
+    assert "3.50 of 6 on 8 items of Sums (made), 2 failed and left out" in said
 
 
 def test_a_set_that_fails_as_a_whole_is_no_score_of_zero(measure):

@@ -112,5 +112,4 @@ class Benchmark:
     scale: float = 1.0
     """The best value that the figure can have; 1 is shown as per cent."""
     max_new_tokens: int | None = None
-    """Tokens of a direct answer at most, where the benchmark's answers are long; None: as the recipe says."""
-    text_only: bool = False
+    """Tokens of a direct answer at least, where the benchmark's answers are long; None: as the recipe says."""

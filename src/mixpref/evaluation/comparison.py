@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from mixpref.evaluation.statistics import bootstrap
 from mixpref.seeds import derive
 
 _CHUNK = 2**22
@@ -70,7 +71,7 @@ def compare(
     Items without an outcome - generation or judge failed - are to be absent. The result depends neither on the order
     of the items nor on those that are left out, except for their number.
 
-    Raises ValueError for scores outside 0..1 and as `mean_interval` does.
+    Raises ValueError for scores outside 0..1, and as `bootstrap` does.
     """
     for key, score in (*before.items(), *after.items()):
         if not 0 <= score <= 1:
@@ -83,7 +84,10 @@ def compare(
     both_wrong = tuple(key for key, (old, new) in pairs.items() if old == new < 1)
 
     differences = [new - old for old, new in pairs.values()]
-    low, high = mean_interval(differences, seed=seed, resamples=resamples, confidence=confidence)
+    low, high = bootstrap(differences or [0.0], seed=seed, resamples=resamples, confidence=confidence)
+    if not differences:
+        # Of no items nothing is known.
+        low, high = -1.0, 1.0
     binary = all(score in (0, 1) for both in pairs.values() for score in both)
     return Comparison(
         n=len(common),
@@ -144,36 +148,6 @@ def sign_flips(differences: Sequence[float], *, seed: int = 0, resamples: int = 
         positive = generator.binomial(counts, 0.5, size=(some, len(sizes)))
         reached += int((np.abs((2 * positive - counts) @ sizes) >= least).sum())
     return (reached + 1) / (resamples + 1)
-
-
-def mean_interval(
-    values: Sequence[float], *, seed: int = 0, resamples: int = 10_000, confidence: float = 0.95
-) -> tuple[float, float]:
-    """Interval (low, high) of the mean of n values, one an item: the percentile bootstrap over the items.
-
-    Efron & Tibshirani 1993, chapter 13. Of paired differences it is the paired bootstrap. What n draws with
-    replacement hold of each distinct value is multinomial, so these counts are drawn instead of the items, and right
-    and wrong answers cost next to nothing. The same for the same values in any order. Of no values at all nothing is
-    known: (-1, 1), between which all means of scores and of their differences lie.
-
-    Raises ValueError for a confidence outside (0, 1) or no resamples.
-    """
-    if not 0 < confidence < 1:
-        raise ValueError(f"the confidence must lie between 0 and 1, not {confidence}")
-    if resamples < 1:
-        raise ValueError(f"an interval needs resamples, not {resamples}")
-    n = len(values)
-    if not n:
-        return -1.0, 1.0
-    distinct, counts = np.unique(np.asarray(values, dtype=float), return_counts=True)
-    if len(distinct) == 1:
-        return float(distinct[0]), float(distinct[0])
-    generator = np.random.default_rng(derive("bootstrap", seed))
-    means = [
-        generator.multinomial(n, counts / n, size=some) @ distinct / n for some in _chunks(resamples, len(distinct))
-    ]
-    low, high = np.quantile(np.concatenate(means), ((1 - confidence) / 2, (1 + confidence) / 2))
-    return float(low), float(high)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mixpref.errors import MixprefError
+from mixpref.evaluation import fields
 from mixpref.sources import images
 from mixpref.sources.unusable import Unusable
 
@@ -66,6 +67,18 @@ def json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield str(key), row
 
 
+def keyed(paths: Sequence[Path], columns: Sequence[str] = ()) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(key, row) of parquet files or of one JSON file. In parquet files and lists a key is the row's place from 0.
+
+    columns: of parquet files only these; none: all. Raises MixprefError for a file that cannot be read.
+    """
+    if paths[0].suffix == ".parquet":
+        for place, cells in enumerate(parquet(paths, columns)):
+            yield str(place), cells
+    else:
+        yield from json_rows(paths[0])
+
+
 def image(folder: Path, name: str) -> bytes:
     """The bytes of an image file that a row names, decoded once to be sure of it. Raises Unusable."""
     return images.read(folder, name)
@@ -81,6 +94,13 @@ def embedded(cell: Any, name: str) -> bytes:
         raise Unusable("missing image", f"row {name} holds no image")
     images.decode(data, f"of row {name}")
     return data
+
+
+def row_image(folder: Path, cells: Mapping[str, Any], name: str) -> bytes:
+    """A row's image: in the hub's `decoded_image`, else the file that `image` names. Raises Unusable."""
+    if "decoded_image" in cells:
+        return embedded(cells["decoded_image"], name)
+    return image(folder, fields.text(cells, "image"))
 
 
 def _of_objects(content: dict[str, Any]) -> bool:

@@ -1,7 +1,7 @@
 """Several sampled chains of thought an item: pass@k, majority votes and the best of n by the policy's own reward.
 
-scores/sampled/mpo.json                                     Score records of pass@4, majority@4, best-of-4 ...
-scores/items/mpo-sampled-pope/{responses,verdicts,rewards}  what they were counted from
+scores/sampled/mpo.json                                      Score records of pass@4, majority@4, best-of-4 ...
+scores/items/mpo-sampled4-pope/{responses,verdicts,rewards}  what they were counted from
 """
 
 from __future__ import annotations
@@ -19,14 +19,12 @@ from mixpref.evaluation.sets import QuestionSet
 from mixpref.evaluation.votes import Draw, Sample, Share, sample, summarise
 from mixpref.progress import progress, say
 from mixpref.records import Problem, Response, Score, Verdict
+from mixpref.rundir import TRAINED
 from mixpref.store import Artifact
 from mixpref.verifying.stage import judged
 
 if TYPE_CHECKING:
     from mixpref.rundir import Run
-
-TRAINED = ("mpo", "sft", "dpo")
-"""Roles that have a reward of their own: they were trained from the recipe's model."""
 
 Judging = Callable[[Artifact[Response], Artifact[Verdict], str], str]
 """Puts down verdicts on responses; the text describes the work."""
@@ -47,16 +45,15 @@ def measure_samples(run: Run, role: str, asked: QuestionSet, engine: Lazy, judge
     if style is None:
         return []
     name = asked.benchmark.name if asked.benchmark else ""
-    path = run.scores_dir / "items" / (f"{role}-sampled-{name}" if name else f"{role}-sampled")
+    # Another number of samples is another set of answers, also where an evaluation was cut off.
+    path = run.scores_dir / "items" / "-".join(filter(None, (role, f"sampled{settings.samples}", name)))
     responses, verdicts = Artifact(path / "responses", Response), Artifact(path / "verdicts", Verdict)
     rewards = Artifact(path / "rewards", Reward)
-    if responses.finished and responses.manifest["settings"].get("samples") != settings.samples:
-        for made in (rewards, verdicts, responses):
-            made.discard()
     label = f"sampled {name}".strip()
     sampling = sampling_settings(run.recipe, settings.max_new_tokens)
     answer(run, asked, responses, engine, sampling, role=role, style=style, label=label, samples=settings.samples)
     judge(responses, verdicts, f"judge {role} {label}")
+    # A model that was trained from the recipe's has a reward of its own.
     if role in TRAINED and settings.engine == "transformers" and not rewards.finished:
         _reward(run, role, asked, responses, rewards)
     known = {each.response_id: each.value for each in rewards} if rewards.finished else {}
@@ -65,10 +62,9 @@ def measure_samples(run: Run, role: str, asked: QuestionSet, engine: Lazy, judge
     if summary.errors:
         say(f"evaluate: {role} {label}: {summary.errors} samples failed and are in no figure")
     return [
-        score
+        _score(role, asked.name, metric, share, draw, summary.left_out)
         for draw in summary.draws
         for metric, share in _measures(draw)
-        for score in (_score(role, asked.name, metric, share, draw, summary.left_out),)
     ]
 
 

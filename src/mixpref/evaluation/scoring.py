@@ -56,10 +56,10 @@ def scores(
 
 
 def shown(score: Score) -> str:
-    """The figure as people read it: per cent, or a number on the benchmark's scale."""
+    """The figure as people read it: 65.0 %, or 3.52 of 6."""
     if score.scale == 1:
         return f"{100 * score.accuracy:.1f} %"
-    return f"{score.accuracy:.2f} (of {score.scale:g})"
+    return f"{score.accuracy:.2f} of {score.scale:g}"
 
 
 def _answer(

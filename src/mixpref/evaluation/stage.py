@@ -128,9 +128,8 @@ def _measure(run: Run, role: str, asked: QuestionSet, problems: dict[str, Proble
     for style in settings.styles:
         prompt_style = asked.prompt_style(style, settings.cot_style)
         if prompt_style is None:
-            say(
-                f"evaluate: {asked.name} is not asked for {'chains of thought' if style == 'cot' else 'direct answers'}"
-            )
+            form = "chains of thought" if style == "cot" else "direct answers"
+            say(f"evaluate: {asked.name} is not asked for {form}")
             continue
         label = f"{style} {asked.name}" if benchmark else style
         longest = benchmark.max_new_tokens if benchmark and style == "direct" else None

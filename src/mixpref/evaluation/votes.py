@@ -16,8 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mixpref.evaluation.comparison import mean_interval
-from mixpref.evaluation.statistics import pass_at_k
+from mixpref.evaluation.statistics import bootstrap, pass_at_k
 from mixpref.records import Outcome, Response, Verdict
 from mixpref.seeds import derive
 from mixpref.verifying.words import normal
@@ -221,14 +220,14 @@ def summarise(
 
     n is the most samples with an outcome that an item has. Items are resampled for the intervals, not samples: how
     much chance is in an item's own samples shows in how its figure varies from item to item. subsets: as of
-    `majority_at_k`; resamples, confidence: as of `mean_interval`.
+    `majority_at_k`; resamples, confidence: as of `bootstrap`.
     """
     judged = {key: [each for each in some if each.outcome != "error"] for key, some in sorted(samples.items())}
     total, good = sum(map(len, samples.values())), sum(map(len, judged.values()))
     rewarded = any(each.reward is not None for some in judged.values() for each in some)
 
     def share(values: Sequence[float]) -> Share:
-        low, high = mean_interval(values, seed=seed, resamples=resamples, confidence=confidence)
+        low, high = bootstrap(values, seed=seed, resamples=resamples, confidence=confidence)
         return Share(value=fsum(values) / len(values), low=max(low, 0.0), high=min(high, 1.0))
 
     draws = []

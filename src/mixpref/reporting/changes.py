@@ -16,14 +16,11 @@ from mixpref.evaluation.benchmark import Item
 from mixpref.evaluation.comparison import Comparison, compare
 from mixpref.records import Outcome, Problem, Response, Verdict
 from mixpref.reporting.cases import item_kind
-from mixpref.rundir import further_roles
+from mixpref.rundir import TRAINED, further_roles
 from mixpref.store import Artifact
 
 if TYPE_CHECKING:
     from mixpref.rundir import Run
-
-TRAINED = ("mpo", "dpo", "sft")
-"""Roles that come out of training, the one that the page is about first."""
 
 
 @dataclass(frozen=True, kw_only=True)

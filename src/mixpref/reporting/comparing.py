@@ -19,14 +19,13 @@ from mixpref.errors import MixprefError
 from mixpref.recipe import flat
 from mixpref.records import Score
 from mixpref.reporting import plots
-from mixpref.reporting.cases import printable
 from mixpref.reporting.drawing import SERIES
 from mixpref.reporting.gather import curve, measured_by
-from mixpref.reporting.headline import probability
 from mixpref.reporting.panels import PANELS, TONES
 from mixpref.reporting.scoreboard import capital, title_of
 from mixpref.reporting.sides import Side, against, read
-from mixpref.reporting.table import NOTHING, STYLES, interval, number, percent, points, shown
+from mixpref.reporting.table import NOTHING, STYLES
+from mixpref.reporting.templating import template
 from mixpref.store import write_text
 
 if TYPE_CHECKING:
@@ -65,30 +64,9 @@ def compare_runs(runs: Sequence[Run], to: Path) -> Path:
 
 def render(sides: Sequence[Side], to: Path = _DEFAULT) -> str:
     """The page as HTML text. to: where it will be written, for the command on it."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("mixpref.reporting"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-        # Markup is what this package drew itself; everything else that is text gets cleaned, then escaped.
-        finalize=lambda value: value if isinstance(value, Markup) or not isinstance(value, str) else printable(value),
-    )
-    environment.filters |= {
-        "percent": percent,
-        "points": points,
-        "interval": interval,
-        "number": number,
-        "shown": shown,
-        "capital": capital,
-        "title_of": title_of,
-        "probability": probability,
-        "count": "{:,}".format,
-    }
-    return environment.get_template("comparison.html.jinja").render(_context(sides, to, Markup))
+    return template("comparison.html.jinja").render(_context(sides, to, Markup))
 
 
 def differences(sides: Sequence[Side]) -> list[Difference]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixpref.errors import MixprefError
 from mixpref.records import Problem, Score
-from mixpref.reporting.changes import TRAINED, Changes, changes
+from mixpref.reporting.changes import Changes, changes
 from mixpref.reporting.gallery import ITEMS, PAIRS, Gallery, gallery
 from mixpref.reporting.sampled import Paired, Sampled, count
 from mixpref.reporting.table import ROLES
@@ -26,6 +26,7 @@ from mixpref.training.stage import LOG
 
 if TYPE_CHECKING:
     from mixpref.rundir import Run
+from mixpref.rundir import TRAINED
 
 
 @dataclass(frozen=True, kw_only=True)

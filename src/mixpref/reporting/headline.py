@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from mixpref.reporting.changes import TRAINED, Changes
+from mixpref.reporting.changes import Changes
 from mixpref.reporting.gather import Findings
 from mixpref.reporting.scoreboard import HELD_OUT, title_of
 from mixpref.reporting.table import STYLES, Row, difference, interval, overall, overlap, percent, points, rows, shown
+from mixpref.rundir import TRAINED
 
 SPOKEN = {"direct": "the direct answer", "cot": "chain of thought"}
 

@@ -15,12 +15,12 @@ from collections import Counter
 from importlib import resources
 from typing import Any
 
-from mixpref.reporting.cases import printable
 from mixpref.reporting.gather import Findings
-from mixpref.reporting.headline import facts, headline, probability
+from mixpref.reporting.headline import facts, headline
 from mixpref.reporting.panels import bars, pairing_plots, samples_plots, sampling_plots, training_plots
-from mixpref.reporting.scoreboard import board, capital, sections, title_of
-from mixpref.reporting.table import NOTHING, STYLES, difference, interval, number, percent, points
+from mixpref.reporting.scoreboard import board, sections
+from mixpref.reporting.table import NOTHING, STYLES, difference
+from mixpref.reporting.templating import template
 
 _ROLES = {
     "base": "before training",
@@ -42,30 +42,9 @@ API = "/api"
 
 def render(findings: Findings, *, served: bool = False) -> str:
     """The page as HTML text. served: for a server that has the cases under `API`; they are not in the page then."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("mixpref.reporting"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-        # Markup is what this package drew itself; everything else that is text gets cleaned, then escaped.
-        finalize=lambda value: value if isinstance(value, Markup) or not isinstance(value, str) else printable(value),
-    )
-    environment.filters |= {
-        "percent": percent,
-        "points": points,
-        "interval": interval,
-        "number": number,
-        "capital": capital,
-        "title_of": title_of,
-        "probability": probability,
-        "count": "{:,}".format,
-    }
-    template = environment.get_template("report.html.jinja")
-    return template.render(_context(findings, Markup, served), difference=difference)
+    return template("report.html.jinja").render(_context(findings, Markup, served), difference=difference)
 
 
 def policy(served: bool) -> str:

@@ -11,8 +11,8 @@ from mixpref.errors import MixprefError
 from mixpref.evaluation.benchmarks import benchmark
 from mixpref.records import Score
 from mixpref.reporting import plots
-from mixpref.reporting.changes import TRAINED
 from mixpref.reporting.table import STYLES, Row, ordered, overall, rows
+from mixpref.rundir import TRAINED
 
 Markup = Callable[[str], Any]
 

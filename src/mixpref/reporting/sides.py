@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from mixpref.errors import MixprefError
 from mixpref.evaluation.comparison import Comparison, compare
-from mixpref.reporting.changes import TRAINED, sets
+from mixpref.reporting.changes import sets
 from mixpref.reporting.gather import read_log, read_scores
 from mixpref.reporting.sampled import Sampled, count
 from mixpref.reporting.table import Row, overall, rows
-from mixpref.rundir import further_roles
+from mixpref.rundir import TRAINED, further_roles
 from mixpref.training.stage import LOG
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mixpref.evaluation.scoring import shown
 from mixpref.records import Score
 
 if TYPE_CHECKING:
@@ -75,11 +76,6 @@ def points(difference: float) -> str:
 def number(score: Score) -> str:
     """The figure without its unit: per cent of a share, else a number on the benchmark's scale."""
     return _on_scale(score.accuracy, score)
-
-
-def shown(score: Score) -> str:
-    """The figure as people read it: 65.0 %, or 3.52 of 6."""
-    return f"{number(score)} %" if score.scale == 1 else f"{number(score)} of {score.scale:g}"
 
 
 def interval(score: Score) -> str:

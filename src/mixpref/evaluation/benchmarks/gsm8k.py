@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mixpref.evaluation import fields, folder, gold, rows
+from mixpref.evaluation import fields, folder, gold
 from mixpref.evaluation.benchmark import Benchmark, Row, faulty, row
 from mixpref.records import Problem
 from mixpref.sources.unusable import Unusable
@@ -17,7 +17,7 @@ _BEFORE_ANSWER = "####"
 def load(where: Path) -> Iterator[Row]:
     """The rows of the hub's parquet file, or of the project's `test.jsonl`; a row's key is its place from 0."""
     paths = folder.files(where, "main/test-*.parquet", "test.jsonl", "grade_school_math/data/test.jsonl")
-    for key, cells in rows.keyed(paths, ("question", "answer")):
+    for key, cells in folder.keyed(paths, ("question", "answer")):
         yield _row(key, cells)
 
 
@@ -54,6 +54,5 @@ BENCHMARKS = (
             "shown before the question: figures with examples in the prompt are others."
         ),
         load=load,
-        text_only=True,
     ),
 )

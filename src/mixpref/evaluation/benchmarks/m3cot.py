@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mixpref.evaluation import fields, folder, gold, rows
+from mixpref.evaluation import fields, folder, gold
 from mixpref.evaluation.benchmark import Benchmark, Row, faulty, row
 from mixpref.records import Problem
 from mixpref.sources.unusable import Unusable
@@ -19,7 +19,7 @@ _COLUMNS = ("id", "question", "choices", "context", "answer", "image", "domain",
 def load(where: Path) -> Iterator[Row]:
     """The rows of the hub's parquet files, or of the project's `test.jsonl` with `images/` beside it."""
     paths = folder.files(where, "data/test-*.parquet", "test.jsonl", "data/test.jsonl")
-    for place, cells in rows.keyed(paths, _COLUMNS):
+    for place, cells in folder.keyed(paths, _COLUMNS):
         yield _row(fields.key(cells, place, "id"), cells, paths[0].parent)
 
 

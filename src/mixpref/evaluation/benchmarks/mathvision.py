@@ -13,7 +13,7 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from mixpref.evaluation import fields, folder, gold, rows
+from mixpref.evaluation import fields, folder, gold
 from mixpref.evaluation.benchmark import Benchmark, Row, faulty, row
 from mixpref.prompts import IMAGE
 from mixpref.records import Problem
@@ -26,7 +26,7 @@ _INSTRUCTION = "Answer the question using a single word or phrase."
 def load(where: Path, split: str) -> Iterator[Row]:
     """The rows of a split: the hub's parquet files, or the project's JSON lines with `images/` in the folder."""
     paths = folder.files(where, f"data/{split}-*.parquet", f"{split}.jsonl", f"data/{split}.jsonl")
-    for place, cells in rows.keyed(paths):
+    for place, cells in folder.keyed(paths):
         yield _row(fields.key(cells, place, "id"), cells, where)
 
 
@@ -41,7 +41,7 @@ def _row(key: str, cells: dict[str, Any], where: Path) -> Row:
             answer=(gold.answer(cells).strip(),),
             choices=choices,
             rule="mathvision",
-            images=(rows.image(where, cells, key),),
+            images=(folder.row_image(where, cells, key),),
             source=f"mathvision:{key}",
             family=subject,
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from mixpref.evaluation import fields, folder, gold, rows
+from mixpref.evaluation import fields, folder, gold
 from mixpref.evaluation.benchmark import Benchmark, Row, faulty, row
 from mixpref.records import Problem
 from mixpref.sources.unusable import Unusable
@@ -38,7 +38,7 @@ def load(where: Path) -> Iterator[Row]:
     paths = folder.files(where, "data/testmini-*.parquet", "testmini.json", "data/testmini.json")
     root = paths[0].parent
     queries = _queries(root / "query.json")
-    for place, cells in rows.keyed(paths):
+    for place, cells in folder.keyed(paths):
         key = fields.key(cells, place, "pid")
         yield _row(key, cells, cells.get("query") or queries.get(key), root)
 
@@ -63,7 +63,7 @@ def _row(key: str, cells: dict[str, Any], query: Any, root: Path) -> Row:
             answer=(_answer(gold.answer(cells), choices),),
             choices=choices,
             rule="mathvista",
-            images=(rows.image(root, cells, key),),
+            images=(folder.row_image(root, cells, key),),
             source=f"mathvista:{key}",
             family=next(iter(aspects.get("task", ())), ""),
         )

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from mixpref.evaluation import fields, folder, gold, rows
+from mixpref.evaluation import fields, folder, gold
 from mixpref.evaluation.benchmark import Benchmark, Row, faulty, row
 from mixpref.records import Problem
 from mixpref.sources.unusable import Unusable
@@ -24,7 +24,7 @@ def load(where: Path) -> Iterator[Row]:
     """
     paths = folder.files(where, "all/test-*.parquet", "*/test-*.parquet", "test-*.parquet", "test.jsonl", "*.jsonl")
     for subject, files in groupby(paths, partial(_subject, where)):
-        for place, cells in rows.keyed(list(files), _COLUMNS):
+        for place, cells in folder.keyed(list(files), _COLUMNS):
             yield _row(
                 f"{subject}-{place}" if subject else place, {**cells, "subject": cells.get("subject") or subject}
             )
@@ -76,6 +76,5 @@ BENCHMARKS = (
             "all questions, not the mean of the subjects."
         ),
         load=load,
-        text_only=True,
     ),
 )
