@@ -96,3 +96,9 @@ def test_the_command_that_made_the_scores(made_run: Run) -> None:
     assert gather(foreign).measured == (
         f"mixpref evaluate --benchmarks pope,mmlu --model some/model --model 'a b' --output {made_run.path}"
     )
+
+
+def test_reasons_with_ends_of_lines_that_are_none_in_json(made_run: Run) -> None:
+    rejected = {"source_file": "rows.jsonl", "line": 3, "kind": "no answer", "reason": "one\u2028two"}
+    made_run.rejects_file.write_text(json.dumps(rejected, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert [row.reason for row in gather(made_run).rejected] == ["one\u2028two"]

@@ -109,3 +109,11 @@ def test_a_sample_shows_each_outcome_and_is_the_same_every_time():
     assert text.count("wrong, rule number") == 3
     assert text.count("question 7 + 5?") == 6
     assert printed(show_sample, judged[::-1], PROBLEMS, 3) == text
+
+
+def test_labels_with_ends_of_lines_that_are_none_in_json(tmp_path):
+    file = tmp_path / "labels.jsonl"
+    row = {"question": "7 or\u20288?", "answer": "7", "response": "7", "correct": True}
+    file.write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
+    (judged,) = labelled(file)
+    assert judged.problem.question == "7 or\u20288?"

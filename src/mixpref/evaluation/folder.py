@@ -113,7 +113,8 @@ def _listed(content: Any) -> list[Any]:
 
 
 def _lines(path: Path, text: str) -> Iterator[Any]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Not splitlines: a JSON text may hold what Python takes for the end of a line, U+2028 for one.
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
                 yield json.loads(line)

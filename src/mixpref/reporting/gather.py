@@ -172,7 +172,9 @@ def _rejected(file: Path) -> tuple[Rejected, ...]:
     if not file.exists():
         return ()
     known = {each.name for each in fields(Rejected)}
-    rows = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    # Not splitlines: a reason may quote what Python takes for the end of a line, U+2028 for one.
+    lines = file.read_text(encoding="utf-8").split("\n")
+    rows = (json.loads(line) for line in lines if line)
     return tuple(Rejected(**{key: row[key] for key in row if key in known}) for row in rows)
 
 

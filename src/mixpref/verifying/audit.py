@@ -58,7 +58,8 @@ def labelled(file: Path) -> Iterator[Judged]:
 
     def rows() -> Iterator[tuple[Problem, str, str | None, bool | None]]:
         try:
-            lines = file.read_text(encoding="utf-8").splitlines()
+            # Not splitlines: a JSON text may hold what Python takes for the end of a line, U+2028 for one.
+            lines = file.read_text(encoding="utf-8").split("\n")
         except (OSError, UnicodeDecodeError) as reason:
             raise MixprefError(f"the labels {file} cannot be read ({reason})") from None
         for number, line in enumerate(lines, 1):

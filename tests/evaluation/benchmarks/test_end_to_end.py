@@ -12,6 +12,7 @@ from mixpref.recipe import EvaluationRecipe, Recipe
 from mixpref.records import Response
 from mixpref.rundir import Run, further_roles
 
+from .test_crpe import circle, write
 from .test_crpe import where as crpe  # noqa: F401 - fixtures, by these names
 from .test_gsm8k import rows as gsm8k_rows
 from .test_m3cot import hub as m3cot  # noqa: F401
@@ -78,10 +79,12 @@ def scores(folder, name, where, monkeypatch, engine):
         return {(row["benchmark"], row["style"]): row for row in rows}, list(asked.rows())
 
 
-@pytest.mark.parametrize("name", [name for name in names() if name not in (*JUDGED, "crpe-existence")])
+@pytest.mark.parametrize("name", [name for name in names() if name not in JUDGED])
 def test_who_knows_all_answers_has_the_best_figure(name, request, tmp_path_factory, monkeypatch):
     folder = tmp_path_factory.mktemp("run")
     where = None if name == "world" else request.getfixturevalue(name.partition("-")[0])
+    if name == "crpe-existence":
+        write(where, [*circle(0, "exist", "boat"), *circle(4, "exist", "sock")], "crpe_exist.jsonl")
     engine = Knowing()
     found, rows = scores(folder, name, where, monkeypatch, engine)
     faults = sum(bool(row.fault) for row in rows)
