@@ -64,9 +64,10 @@ bench-pairs: venv
 	$(BIN)/python -m benchmarks.adaptive
 	$(BIN)/python -m benchmarks.dropout
 
-# What evaluating costs beside generating.
+# What evaluating costs beside generating; the page of a large run.
 bench-evaluation: venv
 	$(BIN)/python -m benchmarks.evaluation
+	$(BIN)/python -m benchmarks.page
 
 # A million rows of MMPR against datasets.
 bench-mmpr: .venv/peers

@@ -54,3 +54,14 @@ def test_the_benchmarks_of_mmpr_find_equal_rows_at_a_tiny_size(name):
     command = [sys.executable, "-m", f"benchmarks.{name}", "--tiny"]
     done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [(["benchmarks.page", "--pairs", "2000"], "| 2,000 |"), (["benchmarks.evaluation"], "the same bytes")],
+)
+def test_the_benchmarks_of_the_page_and_of_evaluating(command, said, tmp_path):
+    command = [sys.executable, "-m", *command, "--output", str(tmp_path / "run")]
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert said in done.stdout, done.stdout + done.stderr
+    assert "NOT RIGHT" not in done.stdout
