@@ -188,3 +188,15 @@ def test_missing_data_is_named_with_the_command_that_gets_it(tmp_path, monkeypat
     asked = benchmark(name)
     assert str(told.value).startswith(f"{asked.title}: {where} holds no ")
     assert str(told.value).endswith(f"; get it by:\n  {asked.get.format(folder=where)}")
+
+
+def test_another_judge_judges_anew_what_was_answered_before(tmp_path, monkeypatch):
+    answers = {"How many?": "A good two.", "Which?": "The left one."}
+    made(tmp_path, "mmvet", answers)
+    with measuring(tmp_path, monkeypatch, "mmvet", by_word("mmvet"), styles=("direct",)) as measured:
+        measured.evaluate(answers)
+    with measuring(tmp_path, monkeypatch, "mmvet", by_word("mmvet"), styles=("direct",), judge="another") as measured:
+        whole = measured.evaluate(answers)["mmvet", "direct"]
+        assert whole["judge"] == "another, rubric mmvet version 1"
+        assert len(measured.judged()) == 2
+        assert measured.asked == []
