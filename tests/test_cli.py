@@ -288,6 +288,12 @@ def test_any_models_are_measured_on_benchmarks_without_a_recipe(
     assert len(sums.asked) == asked * 3 // 2
 
 
+def test_without_a_model_the_embedded_one_is_measured(sums: Counting) -> None:
+    assert main(["evaluate", "--benchmarks", "m3cot", "--evaluation.data", "data"]) == 0
+    assert [file.name for file in Path("runs/evaluation/scores").glob("*.json")] == ["embedded.json"]
+    assert len(sums.models) == 1
+
+
 def test_mistakes_of_an_evaluation_without_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(capsys, "evaluate", "--benchmarks", "mathvisto") == (
         "there is no benchmark 'mathvisto'; did you mean mathvista?"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from mixpref.errors import MixprefError
 from mixpref.evaluation.benchmark import Item
+from mixpref.recipe import EvaluationRecipe, Recipe
 from mixpref.records import Problem, Response, Verdict
-from mixpref.reporting.changes import answers_of, changes, families, sets
+from mixpref.reporting.changes import answers_of, candidates, changes, families, sets
 from mixpref.rundir import Run
 from mixpref.store import Artifact
 
@@ -106,3 +108,8 @@ def test_verdicts_on_other_responses_are_refused(made_run: Run) -> None:
     verdicts.append("00000", [Verdict(outcome="wrong", response_id="other-0")])
     with pytest.raises(MixprefError, match="does not belong to"):
         changes(made_run)
+
+
+def test_the_trained_model_comes_before_further_ones(tmp_path: Path) -> None:
+    run = Run(tmp_path, Recipe(name="test", evaluation=EvaluationRecipe(models=("some/model", "other"))))
+    assert candidates(run) == (("base", "some-model", "other"), ("mpo", "dpo", "sft", "some-model", "other"))

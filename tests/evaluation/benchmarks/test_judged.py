@@ -200,3 +200,14 @@ def test_another_judge_judges_anew_what_was_answered_before(tmp_path, monkeypatc
         assert whole["judge"] == "another, rubric mmvet version 1"
         assert len(measured.judged()) == 2
         assert measured.asked == []
+
+
+@pytest.mark.parametrize("style", ["direct", "cot"])
+def test_an_open_answer_of_many_lines_is_judged_as_a_whole(tmp_path, monkeypatch, style):
+    answers = {"What is on it?": "A good list:\n- a plate\n- a fork"}
+    made(tmp_path, "mmvet", answers)
+    with measuring(tmp_path, monkeypatch, "mmvet", by_word("mmvet"), styles=(style,)) as measured:
+        whole = measured.evaluate(answers)["mmvet", style]
+        assert (whole["n"], whole["unparsed"]) == (1, 0)
+        (said,) = measured.judged()
+        assert answers["What is on it?"] in said
